@@ -1,0 +1,107 @@
+package io.singleflight;
+
+import java.time.Duration;
+import java.util.concurrent.atomic.LongAdder;
+
+/**
+ * A {@link FlightListener} that counts.
+ *
+ * <p>An instance may listen to several single-flights, and then counts their sum. It is
+ * thread-safe; a snapshot taken while calls are in progress may have counted one part of a flight
+ * and not yet another.
+ */
+public final class FlightStats implements FlightListener<Object> {
+
+  private final LongAdder started = new LongAdder();
+  private final LongAdder joined = new LongAdder();
+  private final LongAdder interrupted = new LongAdder();
+  private final LongAdder timedOut = new LongAdder();
+  private final LongAdder cancelled = new LongAdder();
+  private final LongAdder handedOff = new LongAdder();
+  private final LongAdder values = new LongAdder();
+  private final LongAdder failures = new LongAdder();
+  private final LongAdder abandoned = new LongAdder();
+  private final LongAdder nanos = new LongAdder();
+
+  /** Creates a listener whose counters are zero. */
+  public FlightStats() {}
+
+  @Override
+  public void started(Object key) {
+    started.increment();
+  }
+
+  @Override
+  public void joined(Object key, int callers) {
+    joined.increment();
+  }
+
+  @Override
+  public void left(Object key, Departure departure) {
+    switch (departure) {
+      case INTERRUPTED -> interrupted.increment();
+      case TIMED_OUT -> timedOut.increment();
+      case CANCELLED -> cancelled.increment();
+    }
+  }
+
+  @Override
+  public void handedOff(Object key, Throwable failure) {
+    handedOff.increment();
+  }
+
+  @Override
+  public void ended(Object key, Ending ending, Duration duration, int callers) {
+    switch (ending) {
+      case VALUE -> values.increment();
+      case FAILURE -> failures.increment();
+      case ABANDONED -> abandoned.increment();
+    }
+    nanos.add(duration.toNanos());
+  }
+
+  /**
+   * Returns what has been counted until now.
+   *
+   * @return the counts
+   */
+  public Snapshot snapshot() {
+    return new Snapshot(
+        started.sum(),
+        joined.sum(),
+        interrupted.sum(),
+        timedOut.sum(),
+        cancelled.sum(),
+        handedOff.sum(),
+        values.sum(),
+        failures.sum(),
+        abandoned.sum(),
+        Duration.ofNanos(nanos.sum()));
+  }
+
+  /**
+   * The counts at one moment.
+   *
+   * @param started flights registered
+   * @param joined followers that came aboard
+   * @param interrupted callers that left because their thread was interrupted
+   * @param timedOut callers that left because their timeout elapsed
+   * @param cancelled callers that left because their future was cancelled or completed
+   * @param handedOff executions that failed for a reason of their leader's own
+   * @param values flights that landed with a value
+   * @param failures flights that landed with a failure
+   * @param abandoned flights that the last caller left
+   * @param duration the sum of the durations of the flights that ended
+   */
+  public record Snapshot(
+      long started,
+      long joined,
+      long interrupted,
+      long timedOut,
+      long cancelled,
+      long handedOff,
+      long values,
+      long failures,
+      long abandoned,
+      Duration duration) {}
+}

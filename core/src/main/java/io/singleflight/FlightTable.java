@@ -1,0 +1,242 @@
+package io.singleflight;
+
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+
+/** The flights of an instance by key: a lock-free hash table that knows flights by identity. */
+final class FlightTable<K, V extends @Nullable Object> {
+
+  /*
+   * A slot holds all the flights of its hashes in one word: null for none, the flight itself for
+   * one, an array that is never written again for several. Whoever changes a slot replaces the whole
+   * word by a CAS, so a successful CAS proves that what was read is what was replaced; nothing is
+   * ever unlinked in the middle. Keys are compared before the CAS, outside every lock. A flight
+   * keeps the hash that it was registered under: it is removed by identity from that slot, whatever
+   * became of its key.
+   *
+   * Growing follows the freezable sets of Liu, Zhang and Spear, "Dynamic-Sized Nonblocking Hash
+   * Tables" (PODC 2014): the slots of the larger table begin UNSET. Who meets one first seals the
+   * slot of the smaller table that it comes from, and then adopts its share of what was sealed. All
+   * who adopt compute the same, and whoever meets a sealed slot turns to the larger table.
+   */
+
+  private static final int INITIAL_SLOTS = 1024;
+  private static final int MAX_SLOTS = 1 << 26;
+  private static final int SAMPLE = 64;
+
+  private static final VarHandle SLOT = MethodHandles.arrayElementVarHandle(Object[].class);
+  private static final Object UNSET = new Object();
+
+  private record Sealed(@Nullable Object content) {}
+
+  private static final class Slots {
+    final @Nullable Object[] array;
+    volatile @Nullable Slots smaller;
+
+    Slots(int length, @Nullable Slots smaller) {
+      array = new @Nullable Object[length];
+      this.smaller = smaller;
+      if (smaller != null) {
+        Arrays.fill(array, UNSET);
+      }
+    }
+
+    int indexOf(int hash) {
+      return (hash ^ (hash >>> 16)) & (array.length - 1);
+    }
+
+    @Nullable Object read(int index) {
+      Object content = SLOT.getVolatile(array, index);
+      return content == UNSET ? adopt(index) : content;
+    }
+
+    boolean replace(int index, @Nullable Object old, @Nullable Object content) {
+      return SLOT.compareAndSet(array, index, old, content);
+    }
+
+    private @Nullable Object adopt(int index) {
+      Slots from = smaller;
+      if (from != null) {
+        int origin = index & (from.array.length - 1);
+        Object content = from.read(origin);
+        while (!(content instanceof Sealed)) {
+          from.replace(origin, content, new Sealed(content));
+          content = from.read(origin);
+        }
+        List<Flight<?, ?>> share = new ArrayList<>();
+        for (Flight<?, ?> flight : flights(((Sealed) content).content())) {
+          if (indexOf(flight.hash) == index) {
+            share.add(flight);
+          }
+        }
+        replace(index, UNSET, pack(share.toArray(Flight[]::new)));
+      }
+      return SLOT.getVolatile(array, index);
+    }
+  }
+
+  private volatile Slots slots = new Slots(INITIAL_SLOTS, null);
+
+  /** Returns the flight registered for a key, or null. */
+  @Nullable Flight<K, V> find(K key, int hash) {
+    while (true) {
+      Slots current = slots;
+      Object content = current.read(current.indexOf(hash));
+      if (!(content instanceof Sealed)) {
+        return match(content, key, hash);
+      }
+    }
+  }
+
+  /** Registers a flight unless its key has one; returns the one that is registered then. */
+  Flight<K, V> insert(Flight<K, V> flight) {
+    while (true) {
+      Slots current = slots;
+      int index = current.indexOf(flight.hash);
+      Object content = current.read(index);
+      if (content instanceof Sealed) {
+        continue;
+      }
+      Flight<K, V> registered = match(content, flight.key, flight.hash);
+      if (registered != null) {
+        return registered;
+      }
+      if (content == null) {
+        if (current.replace(index, null, flight)) {
+          return flight;
+        }
+      } else {
+        Flight<?, ?>[] before = flights(content);
+        Flight<?, ?>[] after = Arrays.copyOf(before, before.length + 1);
+        after[before.length] = flight;
+        if (current.replace(index, content, after)) {
+          growIfCrowded(current, index);
+          return flight;
+        }
+      }
+    }
+  }
+
+  /** Removes a flight, if it is registered. */
+  void remove(Flight<K, V> flight) {
+    replace(flight, null);
+  }
+
+  /** Puts a successor in the place of a flight, if that is registered; null removes it. */
+  void replace(Flight<K, V> flight, @Nullable Flight<K, V> successor) {
+    while (true) {
+      Slots current = slots;
+      int index = current.indexOf(flight.hash);
+      Object content = current.read(index);
+      if (content instanceof Sealed) {
+        continue;
+      }
+      if (content == flight) {
+        if (current.replace(index, flight, successor)) {
+          return;
+        }
+        continue;
+      }
+      Flight<?, ?>[] before = flights(content);
+      Flight<?, ?>[] after =
+          Arrays.stream(before)
+              .map(each -> each == flight ? successor : each)
+              .filter(Objects::nonNull)
+              .toArray(Flight[]::new);
+      if (Arrays.equals(before, after) || current.replace(index, content, pack(after))) {
+        return;
+      }
+    }
+  }
+
+  /** Returns the flights that are registered; each is seen at its own moment. */
+  List<Flight<K, V>> flights() {
+    List<Flight<K, V>> all = new ArrayList<>();
+    Slots current = slots;
+    for (int index = 0; index < current.array.length; index++) {
+      Object content = current.read(index);
+      if (content instanceof Sealed) {
+        return flights();
+      }
+      for (Flight<?, ?> flight : flights(content)) {
+        all.add(ours(flight));
+      }
+    }
+    return all;
+  }
+
+  int size() {
+    return slots.array.length;
+  }
+
+  private @Nullable Flight<K, V> match(@Nullable Object content, K key, int hash) {
+    if (content == null) {
+      return null;
+    }
+    if (content instanceof Flight<?, ?> flight) {
+      return matches(flight, key, hash) ? ours(flight) : null;
+    }
+    for (Flight<?, ?> flight : flights(content)) {
+      if (matches(flight, key, hash)) {
+        return ours(flight);
+      }
+    }
+    return null;
+  }
+
+  private static boolean matches(Flight<?, ?> flight, Object key, int hash) {
+    return flight.hash == hash && (flight.key == key || key.equals(flight.key));
+  }
+
+  @SuppressWarnings("unchecked")
+  private Flight<K, V> ours(Flight<?, ?> flight) {
+    return (Flight<K, V>) flight;
+  }
+
+  private static Flight<?, ?>[] flights(@Nullable Object content) {
+    if (content == null) {
+      return new Flight<?, ?>[0];
+    }
+    return content instanceof Flight<?, ?> flight
+        ? new Flight<?, ?>[] {flight}
+        : (Flight<?, ?>[]) content;
+  }
+
+  private static @Nullable Object pack(Flight<?, ?>[] flights) {
+    return switch (flights.length) {
+      case 0 -> null;
+      case 1 -> flights[0];
+      default -> flights;
+    };
+  }
+
+  /* A sample of slots, not the one crowded slot, decides: equal hash codes must not make it grow. */
+  private void growIfCrowded(Slots current, int index) {
+    int occupied = 0;
+    for (int i = 0; i < SAMPLE; i++) {
+      if (SLOT.getVolatile(current.array, (index + i) & (current.array.length - 1)) != null) {
+        occupied++;
+      }
+    }
+    if (occupied * 2 > SAMPLE) {
+      grow(current);
+    }
+  }
+
+  private synchronized void grow(Slots current) {
+    if (slots != current || current.array.length >= MAX_SLOTS) {
+      return;
+    }
+    Slots larger = new Slots(current.array.length * 2, current);
+    slots = larger;
+    for (int index = 0; index < larger.array.length; index++) {
+      larger.read(index);
+    }
+    larger.smaller = null;
+  }
+}

@@ -1,0 +1,38 @@
+package io.singleflight;
+
+import org.jspecify.annotations.Nullable;
+
+/** What a work ended in: a value, a failure, or, in a batch, neither. */
+record Outcome<V extends @Nullable Object>(
+    @Nullable V value, @Nullable Throwable failure, boolean absent) {
+
+  static <V extends @Nullable Object> Outcome<V> value(@Nullable V value) {
+    return new Outcome<>(value, null, false);
+  }
+
+  static <V extends @Nullable Object> Outcome<V> failure(Throwable failure) {
+    return new Outcome<>(null, failure, false);
+  }
+
+  static <V extends @Nullable Object> Outcome<V> absentFromBatch() {
+    return new Outcome<>(null, null, true);
+  }
+
+  /** Returns the value or throws the failure itself, unwrapped even if it is checked. */
+  @SuppressWarnings("NullAway") // V admits null wherever the work's value does
+  V get() {
+    if (failure != null) {
+      throw sneaky(failure);
+    }
+    return value;
+  }
+
+  FlightListener.Ending ending() {
+    return failure == null ? FlightListener.Ending.VALUE : FlightListener.Ending.FAILURE;
+  }
+
+  @SuppressWarnings("unchecked")
+  private static <X extends Throwable> RuntimeException sneaky(Throwable failure) throws X {
+    throw (X) failure;
+  }
+}

@@ -1,0 +1,92 @@
+package io.singleflight;
+
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
+
+/** A caller's place aboard a flight, used for one wait. */
+final class Seat<K, V extends @Nullable Object> {
+
+  /** Who waits: a thread, or else a future. */
+  final @Nullable Thread thread;
+
+  final @Nullable CallFuture<V> future;
+
+  /** Performs this caller's own work on the executor; null if its thread performs it itself. */
+  final @Nullable Consumer<Seat<K, V>> takeOver;
+
+  /** Whether this caller may find the flight full. */
+  final boolean countsAsFollower;
+
+  // written under the monitor of the flight
+  private volatile @Nullable Flight<K, V> flight;
+
+  /** What this caller gets instead of the flight's outcome: the failure that it led to. */
+  volatile @Nullable Outcome<V> own;
+
+  /** Whether this caller is to perform its work on its own thread, now. */
+  volatile boolean appointed;
+
+  // guarded by the monitor of the flight
+  boolean aboard;
+
+  /** Whether this caller can be told to perform; a batch can only while it waits in this seat. */
+  boolean attentive;
+
+  @Nullable Seat<K, V> previous;
+  @Nullable Seat<K, V> next;
+
+  private Seat(
+      @Nullable Thread thread,
+      @Nullable CallFuture<V> future,
+      @Nullable Consumer<Seat<K, V>> takeOver,
+      boolean countsAsFollower,
+      boolean attentive) {
+    this.thread = thread;
+    this.future = future;
+    this.takeOver = takeOver;
+    this.countsAsFollower = countsAsFollower;
+    this.attentive = attentive;
+  }
+
+  /** The seat of a thread that performs its work itself. */
+  static <K, V extends @Nullable Object> Seat<K, V> ofThread() {
+    return new Seat<>(Thread.currentThread(), null, null, true, true);
+  }
+
+  /** The seat of a thread whose work runs on the executor. */
+  static <K, V extends @Nullable Object> Seat<K, V> ofThread(Consumer<Seat<K, V>> takeOver) {
+    return new Seat<>(Thread.currentThread(), null, takeOver, true, true);
+  }
+
+  static <K, V extends @Nullable Object> Seat<K, V> ofBatch() {
+    return new Seat<>(Thread.currentThread(), null, null, false, false);
+  }
+
+  static <K, V extends @Nullable Object> Seat<K, V> ofFuture(
+      CallFuture<V> future, Consumer<Seat<K, V>> takeOver) {
+    return new Seat<>(null, future, takeOver, true, true);
+  }
+
+  Flight<K, V> flight() {
+    Flight<K, V> boarded = flight;
+    if (boarded == null) {
+      throw new AssertionError("a seat is used before its caller is aboard");
+    }
+    return boarded;
+  }
+
+  void board(Flight<K, V> boarded) {
+    flight = boarded;
+    aboard = true;
+  }
+
+  boolean isAboard(Flight<K, V> which) {
+    return flight == which;
+  }
+
+  /** Returns what this caller gets, or null while that is open. */
+  @Nullable Outcome<V> outcome() {
+    Outcome<V> ownFailure = own;
+    return ownFailure != null ? ownFailure : flight().outcome();
+  }
+}

@@ -1,0 +1,16 @@
+package io.singleflight;
+
+import java.util.concurrent.RejectedExecutionException;
+
+/**
+ * The failure of a call that found its flight full: see {@link
+ * SingleFlight.Builder#maxFollowers(int) maxFollowers}.
+ */
+public class TooManyFollowersException extends RejectedExecutionException {
+
+  private static final long serialVersionUID = 1;
+
+  TooManyFollowersException(String message) {
+    super(message);
+  }
+}
