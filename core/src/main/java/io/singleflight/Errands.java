@@ -20,45 +20,23 @@ final class Errands {
     static final Cleaner CLEANER = Cleaner.create();
   }
 
-  private static final class Claim extends AtomicBoolean implements Runnable {
-    private static final long serialVersionUID = 1;
-    final transient Runnable task;
-    final transient Consumer<RejectedExecutionException> orElse;
-    final transient Executor fallback;
-
-    Claim(Runnable task, Consumer<RejectedExecutionException> orElse, Executor fallback) {
-      this.task = task;
-      this.orElse = orElse;
-      this.fallback = fallback;
-    }
-
-    boolean isFirst() {
-      return compareAndSet(false, true);
-    }
-
-    @Override
-    public void run() {
-      if (isFirst()) {
-        fallback.execute(
-            () -> orElse.accept(new RejectedExecutionException("the executor dropped the task")));
-      }
-    }
-  }
-
+  /* The cleaner holds the state: it must not lead back to the errand. */
   private static final class Errand implements Runnable {
-    private final Claim claim;
-    private final Cleaner.Cleanable cleanable;
+    private final AtomicBoolean taken;
+    private final Runnable task;
+    private final Cleaner.Cleanable watch;
 
-    Errand(Claim claim) {
-      this.claim = claim;
-      this.cleanable = Dropped.CLEANER.register(this, claim);
+    Errand(AtomicBoolean taken, Runnable task, Runnable ifDropped) {
+      this.taken = taken;
+      this.task = task;
+      this.watch = Dropped.CLEANER.register(this, ifDropped);
     }
 
     @Override
     public void run() {
-      if (claim.isFirst()) {
-        cleanable.clean();
-        claim.task.run();
+      if (taken.compareAndSet(false, true)) {
+        watch.clean();
+        task.run();
       }
     }
   }
@@ -73,17 +51,24 @@ final class Errands {
 
   /** Has a task run by the executor, or else gives what went wrong to {@code orElse}. */
   void execute(Runnable task, Consumer<Throwable> orElse) {
-    Claim claim = new Claim(task, orElse::accept, standard);
+    AtomicBoolean taken = new AtomicBoolean();
     try {
       if (custom == null) {
         standard.execute(task);
       } else {
-        custom.execute(new Errand(claim));
+        custom.execute(new Errand(taken, task, () -> takeUpDropped(taken, orElse)));
       }
     } catch (Throwable refusal) {
-      if (claim.isFirst()) {
+      if (taken.compareAndSet(false, true)) {
         orElse.accept(refusal);
       }
+    }
+  }
+
+  private void takeUpDropped(AtomicBoolean taken, Consumer<Throwable> orElse) {
+    if (taken.compareAndSet(false, true)) {
+      standard.execute(
+          () -> orElse.accept(new RejectedExecutionException("the executor dropped the task")));
     }
   }
 }

@@ -344,10 +344,6 @@ final class Flight<K, V extends @Nullable Object> {
     return outcome;
   }
 
-  @Nullable Performance performance() {
-    return performance;
-  }
-
   /** The future of the leader, if it still waits for the outcome. */
   synchronized @Nullable CallFuture<V> leaderFuture() {
     return leader != null && leaderAboard ? leader.future : null;
@@ -359,8 +355,12 @@ final class Flight<K, V extends @Nullable Object> {
     return ahead != null ? ahead.performance : performance;
   }
 
-  synchronized int callers() {
-    return callers;
+  String describe() {
+    return describe(key, instanceName);
+  }
+
+  static String describe(Object key, String instanceName) {
+    return "the flight of key " + Performance.textOf(key) + " of " + instanceName;
   }
 
   synchronized InFlight<K> snapshot(long now) {

@@ -18,6 +18,10 @@ final class Listeners<K> implements FlightListener<K> {
     all = listeners.stream().map(each -> new Guarded<K>(each, new AtomicBoolean())).toList();
   }
 
+  boolean isEmpty() {
+    return all.isEmpty();
+  }
+
   @Override
   public void started(K key) {
     tell(listener -> listener.started(key));

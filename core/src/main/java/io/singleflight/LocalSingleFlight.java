@@ -10,10 +10,8 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -24,6 +22,7 @@ import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.LongSupplier;
 import java.util.function.Predicate;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /** Call sharing within a JVM: the table of flights, and the flow of a call. */
@@ -55,7 +54,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
   private final long maxJoinAge;
   private final int maxFollowers;
   private final Predicate<? super Throwable> handOffOn;
-  private final @Nullable Listeners<K> listeners;
+  private final Listeners<K> listeners;
   private final LongSupplier nanoClock;
 
   LocalSingleFlight(SingleFlight.Builder<K, V> options, LongSupplier nanoClock) {
@@ -65,7 +64,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     this.maxJoinAge = options.maxJoinAge == null ? Long.MAX_VALUE : nanos(options.maxJoinAge);
     this.maxFollowers = options.maxFollowers;
     this.handOffOn = options.handOffOn;
-    this.listeners = options.listeners.isEmpty() ? null : new Listeners<>(options.listeners);
+    this.listeners = new Listeners<>(options.listeners);
     this.nanoClock = nanoClock;
   }
 
@@ -77,22 +76,17 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     int hash = hash(key);
     requireNonNull(work, "work");
     failIfInterrupted();
-    while (true) {
-      Flight<K, V> flight = table.find(key, hash);
-      if (flight == null) {
-        Performance performance = new Performance(this, key);
-        Flight<K, V> fresh = newFlight(key, hash, performance, null);
-        flight = table.insert(fresh);
-        if (flight == fresh) {
-          started(flight);
-          return perform(flight, performance, () -> Outcome.value(work.perform(key))).get();
-        }
+    Performance performance = new Performance(this, key);
+    Flight<K, V> flight = newFlight(key, hash, performance, null);
+    Seat<K, V> seat = enter(flight, Seat::ofThread);
+    if (seat != null) {
+      Outcome<V> outcome = awaitTurn(seat, performance);
+      if (outcome != null) {
+        return outcome.get();
       }
-      Seat<K, V> seat = Seat.ofThread();
-      if (join(flight, seat)) {
-        return awaitOrPerform(seat, key, () -> Outcome.value(work.perform(key))).get();
-      }
+      flight = seat.flight();
     }
+    return perform(flight, performance, () -> work.perform(key)).get();
   }
 
   @Override
@@ -102,15 +96,16 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     long nanos = nanos(requireNonNull(timeout, "timeout"));
     requireNonNull(work, "work");
     failIfInterrupted();
-    if (nanos <= 0) {
-      throw timedOut(key, timeout);
+    Outcome<V> outcome = null;
+    if (nanos > 0) {
+      long start = System.nanoTime();
+      Seat<K, V> seat = Seat.ofThread(own -> performOnExecutor(own, key, work));
+      enterOnExecutor(key, hash, seat);
+      outcome = await(seat, start, nanos);
     }
-    long start = System.nanoTime();
-    Seat<K, V> seat = Seat.ofThread(own -> performOnExecutor(own, key, work));
-    takeSeatOnExecutor(key, hash, seat);
-    Outcome<V> outcome = await(seat, start, nanos);
     if (outcome == null) {
-      throw timedOut(key, timeout);
+      throw new TimeoutException(
+          "%s did not land within %s".formatted(Flight.describe(key, name), timeout));
     }
     return outcome.get();
   }
@@ -119,14 +114,8 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
   public CompletableFuture<V> submit(K key, Work<? super K, ? extends V, ?> work) {
     int hash = hash(key);
     requireNonNull(work, "work");
-    CallFuture<V> future = new CallFuture<>();
-    Seat<K, V> seat = futureSeat(future, own -> performOnExecutor(own, key, work));
-    try {
-      takeSeatOnExecutor(key, hash, seat);
-    } catch (FlightDeadlockException | TooManyFollowersException refusal) {
-      future.deliver(Outcome.failure(refusal));
-    }
-    return future;
+    return futureOf(
+        own -> performOnExecutor(own, key, work), seat -> enterOnExecutor(key, hash, seat));
   }
 
   @Override
@@ -134,98 +123,48 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
       K key, Function<? super K, ? extends CompletionStage<? extends V>> work) {
     int hash = hash(key);
     requireNonNull(work, "work");
-    CallFuture<V> future = new CallFuture<>();
-    Seat<K, V> seat =
-        futureSeat(
-            future,
-            own -> {
-              Performance performance = new Performance(this, key);
-              if (own.flight().begin(own, performance)) {
-                performAsync(own.flight(), performance, key, work);
-              }
-            });
-    try {
-      while (true) {
-        Flight<K, V> flight = table.find(key, hash);
-        if (flight == null) {
+    return futureOf(
+        own -> {
           Performance performance = new Performance(this, key);
-          Flight<K, V> fresh = newFlight(key, hash, performance, seat);
-          flight = table.insert(fresh);
-          if (flight == fresh) {
-            started(flight);
-            performAsync(flight, performance, key, work);
-            return future;
+          if (own.flight().begin(own, performance)) {
+            performAsync(own.flight(), performance, () -> work.apply(key));
           }
-        }
-        if (join(flight, seat)) {
-          return future;
-        }
-      }
-    } catch (FlightDeadlockException | TooManyFollowersException refusal) {
-      future.deliver(Outcome.failure(refusal));
-      return future;
-    }
+        },
+        seat -> {
+          Performance performance = new Performance(this, key);
+          Flight<K, V> flight = newFlight(key, hash, performance, seat);
+          if (enter(flight, () -> seat) == null) {
+            performAsync(flight, performance, () -> work.apply(key));
+          }
+        });
   }
 
   @Override
   public <E extends Exception> Map<K, V> callAll(
       Collection<? extends K> keys, BatchWork<K, V, E> work) throws E, InterruptedException {
-    requireNonNull(work, "work");
     Map<K, Integer> hashes = new LinkedHashMap<>();
     for (K key : requireNonNull(keys, "keys")) {
       hashes.put(key, hash(key));
     }
+    requireNonNull(work, "work");
     failIfInterrupted();
-    hashes.forEach(this::failIfItWouldWaitForThisThread);
-
-    Performance performance = new Performance(this, null);
-    Map<K, Flight<K, V>> led = new LinkedHashMap<>();
-    Map<K, Seat<K, V>> joined = new LinkedHashMap<>();
-    Map<K, Outcome<V>> outcomes = new LinkedHashMap<>();
-    Departure departure = Departure.CANCELLED;
-    try {
-      hashes.forEach((key, hash) -> leadOrJoin(key, hash, performance, led, joined));
-      if (!led.isEmpty()) {
-        outcomes.putAll(performBatch(led, performance, work));
+    hashes.forEach((key, hash) -> {
+      Flight<K, V> flight = table.find(key, hash);
+      if (flight != null) {
+        Performance.failIfOwn(flight);
       }
-      for (Map.Entry<K, Seat<K, V>> each : joined.entrySet()) {
-        outcomes.put(each.getKey(), awaitInBatch(each.getKey(), each.getValue(), work));
-      }
-    } catch (InterruptedException interruption) {
-      departure = Departure.INTERRUPTED;
-      throw interruption;
-    } catch (Throwable failure) {
-      led.values().forEach(flight -> land(flight, Outcome.failure(failure)));
-      throw failure;
-    } finally {
-      for (Seat<K, V> seat : joined.values()) {
-        leave(seat, departure);
-      }
-    }
-
-    Map<K, V> values = new LinkedHashMap<>();
-    for (K key : hashes.keySet()) {
-      Outcome<V> outcome = requireNonNull(outcomes.get(key));
-      if (!outcome.absent()) {
-        values.put(key, outcome.get());
-      }
-    }
-    return values;
+    });
+    return new Batch<>(this, hashes, work).call();
   }
 
   @Override
   @SuppressWarnings("unchecked")
   public K currentKey() {
     Performance performance = Performance.of(this);
-    if (performance == null) {
+    if (performance == null || performance.key == null) {
       throw new IllegalStateException(
-          "no work of "
-              + name
-              + " is performed by this thread; ask inside the work, on its thread");
-    }
-    if (performance.key == null) {
-      throw new IllegalStateException(
-          "a batch of " + name + " has no current key; use the keys that its work was given");
+          "this thread performs no work of a single key of %s; ask inside the work, on its thread"
+              .formatted(name));
     }
     return (K) performance.key;
   }
@@ -265,28 +204,33 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
 
   // Taking a seat
 
-  /** Takes a seat for a caller whose work runs on the executor, as leader or follower. */
-  private void takeSeatOnExecutor(K key, int hash, Seat<K, V> seat) {
+  /** Registers a fresh flight, or else takes a seat for its caller; returns that seat or null. */
+  @Nullable Seat<K, V> enter(Flight<K, V> fresh, Supplier<Seat<K, V>> newSeat) {
     while (true) {
-      Flight<K, V> flight = table.find(key, hash);
-      if (flight == null) {
-        Flight<K, V> fresh = newFlight(key, hash, null, seat);
-        flight = table.insert(fresh);
-        if (flight == fresh) {
-          started(flight);
-          appoint(seat);
-          return;
-        }
+      Flight<K, V> found = table.insert(fresh);
+      if (found == fresh) {
+        listeners.started(fresh.key);
+        return null;
       }
-      if (join(flight, seat)) {
-        return;
+      Seat<K, V> seat = newSeat.get();
+      if (join(found, seat)) {
+        return seat;
       }
+    }
+  }
+
+  private void enterOnExecutor(K key, int hash, Seat<K, V> seat) {
+    if (enter(newFlight(key, hash, null, seat), () -> seat) == null) {
+      appoint(seat);
     }
   }
 
   /** Takes a seat on a flight or on the one that waits behind it; returns false if it is gone. */
   private boolean join(Flight<K, V> found, Seat<K, V> seat) {
-    failIfItWouldWaitForThisThread(found, seat.thread == null);
+    // A future may wait behind the work of its own thread: that is no deadlock.
+    if (seat.future == null || freshness == Freshness.RUNNING) {
+      Performance.failIfOwn(found);
+    }
     if (maxJoinAge != Long.MAX_VALUE && nanoClock.getAsLong() - found.registeredAt > maxJoinAge) {
       found.detach();
     }
@@ -295,16 +239,11 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
       int callers = flight.board(seat, maxFollowers, freshness);
       if (callers == Flight.FULL) {
         throw new TooManyFollowersException(
-            "the flight of key "
-                + Performance.textOf(flight.key)
-                + " of "
-                + name
-                + " has its "
-                + maxFollowers
-                + " followers; see maxFollowers");
+            "%s has its %d followers, as many as maxFollowers allows"
+                .formatted(flight.describe(), maxFollowers));
       }
       if (callers != Flight.GONE) {
-        joined(flight, callers);
+        listeners.joined(flight.key, callers);
         if (seat.appointed && seat.takeOver != null) {
           appoint(seat);
         }
@@ -319,215 +258,96 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
         return false;
       }
       if (seat.isAboard(waiting)) {
-        started(waiting);
+        listeners.started(waiting.key);
         return true;
       }
       flight = waiting;
     }
   }
 
-  private void failIfItWouldWaitForThisThread(K key, int hash) {
-    Flight<K, V> flight = table.find(key, hash);
-    if (flight != null) {
-      failIfItWouldWaitForThisThread(flight, false);
-    }
-  }
-
-  /* A future may wait behind the work of its own thread: that is no deadlock. */
-  private void failIfItWouldWaitForThisThread(Flight<K, V> flight, boolean future) {
-    Performance awaited = flight.awaitedPerformance();
-    if (awaited != null && awaited.isOnThisThread() && !(future && freshness == Freshness.NEXT)) {
-      throw new FlightDeadlockException(
-          "this call could only wait for itself: thread "
-              + awaited.threadName()
-              + " asks for key "
-              + Performance.textOf(flight.key)
-              + " of "
-              + name
-              + " inside its own work for that key");
-    }
-  }
-
   /** Has a caller perform its work: wakes its thread, or hands the work to the executor. */
   private void appoint(@Nullable Seat<K, V> seat) {
-    if (seat == null) {
-      return;
-    }
-    if (seat.takeOver != null) {
+    if (seat != null && seat.takeOver != null) {
       errands.execute(
           () -> seat.takeOver.accept(seat),
           refusal -> land(seat.flight(), Outcome.failure(refusal)));
-    } else {
+    } else if (seat != null) {
       LockSupport.unpark(seat.thread);
     }
   }
 
   // Performing
 
+  /** Performs a work on this thread and concludes the flight; returns what the work ended in. */
+  private Outcome<V> perform(
+      Flight<K, V> flight, Performance performance, Callable<? extends V> work) {
+    Outcome<V> outcome = performance.perform(work);
+    conclude(flight, outcome, performance.wasInterrupted());
+    return outcome;
+  }
+
   private <E extends Exception> void performOnExecutor(
       Seat<K, V> seat, K key, Work<? super K, ? extends V, E> work) {
     Performance performance = new Performance(this, key);
     if (seat.flight().begin(seat, performance)) {
-      perform(seat.flight(), performance, () -> Outcome.value(work.perform(key)));
+      perform(seat.flight(), performance, () -> work.perform(key));
     }
-  }
-
-  /** Performs a work on this thread and concludes the flight; returns what the work ended in. */
-  private Outcome<V> perform(
-      Flight<K, V> flight, Performance performance, Callable<Outcome<V>> execution) {
-    Outcome<V> outcome;
-    boolean interrupted;
-    performance.begin();
-    try {
-      outcome = execution.call();
-    } catch (Throwable failure) {
-      outcome = Outcome.failure(failure);
-    } finally {
-      interrupted = Thread.currentThread().isInterrupted();
-      performance.end();
-    }
-    conclude(flight, outcome, interrupted);
-    return outcome;
   }
 
   private void performAsync(
       Flight<K, V> flight,
       Performance performance,
-      K key,
-      Function<? super K, ? extends CompletionStage<? extends V>> work) {
-    CompletionStage<? extends V> stage;
-    boolean interrupted = false;
-    performance.begin();
+      Callable<? extends CompletionStage<? extends V>> work) {
+    Outcome<CompletionStage<? extends V>> begun =
+        performance.perform(() -> requireNonNull(work.call(), "the stage that the work returned"));
     try {
-      stage = requireNonNull(work.apply(key), "the stage that the work returned");
-    } catch (Throwable failure) {
-      interrupted = Thread.currentThread().isInterrupted();
-      performance.end();
-      conclude(flight, Outcome.failure(failure), interrupted);
-      return;
-    }
-    performance.end();
-    if (!flight.continueAs(stage)) {
-      Flight.cancel(stage);
-      return;
-    }
-    try {
-      stage.whenComplete((value, failure) ->
-          conclude(
-              flight,
-              failure == null ? Outcome.value(value) : Outcome.failure(unwrapped(failure)),
-              false));
-    } catch (Throwable failure) {
-      conclude(flight, Outcome.failure(failure), false);
-    }
-  }
-
-  private <E extends Exception> Map<K, Outcome<V>> performBatch(
-      Map<K, Flight<K, V>> led, Performance performance, BatchWork<K, V, E> work) {
-    Map<K, Outcome<V>> outcomes = new LinkedHashMap<>();
-    boolean interrupted;
-    performance.begin();
-    try {
-      outcomes.putAll(answers(led.keySet(), work));
-    } catch (Throwable failure) {
-      led.keySet().forEach(key -> outcomes.put(key, Outcome.failure(failure)));
-    } finally {
-      interrupted = Thread.currentThread().isInterrupted();
-      performance.end();
-    }
-    led.forEach((key, flight) -> conclude(flight, requireNonNull(outcomes.get(key)), interrupted));
-    led.clear();
-    outcomes.values().iterator().next().get();
-    return outcomes;
-  }
-
-  private <E extends Exception> Map<K, Outcome<V>> answers(Set<K> keys, BatchWork<K, V, E> work)
-      throws E, InterruptedException {
-    Map<? extends K, ? extends V> values =
-        requireNonNull(
-            work.perform(Collections.unmodifiableSet(new LinkedHashSet<>(keys))),
-            "the map that the work returned");
-    Map<K, Outcome<V>> answers = new LinkedHashMap<>();
-    for (K key : keys) {
-      V value = values.get(key);
-      answers.put(
-          key,
-          value == null && !values.containsKey(key)
-              ? Outcome.absentFromBatch()
-              : Outcome.value(value));
-    }
-    return answers;
-  }
-
-  private void leadOrJoin(
-      K key,
-      int hash,
-      Performance performance,
-      Map<K, Flight<K, V>> led,
-      Map<K, Seat<K, V>> joined) {
-    while (true) {
-      Flight<K, V> flight = table.find(key, hash);
-      if (flight == null) {
-        Flight<K, V> fresh = newFlight(key, hash, performance, null);
-        flight = table.insert(fresh);
-        if (flight == fresh) {
-          led.put(key, flight);
-          started(flight);
-          return;
-        }
+      CompletionStage<? extends V> stage = begun.get();
+      if (flight.continueAs(stage)) {
+        stage.whenComplete((value, failure) ->
+            conclude(
+                flight,
+                failure == null ? Outcome.value(value) : Outcome.failure(unwrapped(failure)),
+                false));
+      } else {
+        Flight.cancel(stage);
       }
-      Seat<K, V> seat = Seat.ofBatch();
-      if (join(flight, seat)) {
-        joined.put(key, seat);
-        return;
-      }
+    } catch (Throwable failure) {
+      conclude(flight, Outcome.failure(failure), performance.wasInterrupted());
     }
-  }
-
-  private <E extends Exception> Outcome<V> awaitInBatch(
-      K key, Seat<K, V> seat, BatchWork<K, V, E> work) throws InterruptedException {
-    seat.flight().attend(seat);
-    Outcome<V> outcome =
-        awaitOrPerform(seat, null, () -> requireNonNull(answers(Set.of(key), work).get(key)));
-    outcome.get();
-    return outcome;
   }
 
   // Ending
 
   /** Lands a flight, or hands it off if its failure was the leader's own and others are aboard. */
-  private void conclude(Flight<K, V> flight, Outcome<V> outcome, boolean interrupted) {
+  void conclude(Flight<K, V> flight, Outcome<V> outcome, boolean interrupted) {
     Throwable failure = outcome.failure();
-    if (failure != null && isLeadersOwn(failure, interrupted)) {
-      Flight.HandOff<K, V> handOff = flight.handOff(failure);
-      if (handOff != null) {
-        appoint(handOff.appointed());
-        if (listeners != null) {
-          listeners.handedOff(flight.key, failure);
-        }
-        Seat<K, V> former = handOff.former();
-        if (former != null && former.future != null) {
-          former.future.deliver(outcome);
-        } else if (former != null) {
-          LockSupport.unpark(former.thread);
-        }
-        return;
-      }
-    }
-    land(flight, outcome);
-  }
-
-  private void land(Flight<K, V> flight, Outcome<V> outcome) {
-    int callers = flight.end();
-    if (callers == 0) {
+    Flight.HandOff<K, V> handOff =
+        failure != null && isLeadersOwn(failure, interrupted) ? flight.handOff(failure) : null;
+    if (failure == null || handOff == null) {
+      land(flight, outcome);
       return;
     }
-    retire(flight);
-    CallFuture<V> leaders = flight.leaderFuture();
-    deliver(flight.publish(outcome), outcome);
-    ended(flight, outcome.ending(), callers);
-    if (leaders != null) {
-      leaders.deliver(outcome);
+    appoint(handOff.appointed());
+    listeners.handedOff(flight.key, failure);
+    Seat<K, V> former = handOff.former();
+    if (former != null && former.future != null) {
+      former.future.deliver(outcome);
+    } else if (former != null) {
+      LockSupport.unpark(former.thread);
+    }
+  }
+
+  /** Lands a flight, unless it has ended. */
+  void land(Flight<K, V> flight, Outcome<V> outcome) {
+    int callers = flight.end();
+    if (callers > 0) {
+      retire(flight);
+      CallFuture<V> leaders = flight.leaderFuture();
+      deliver(flight.publish(outcome), outcome);
+      ended(flight, outcome.failure() == null ? Ending.VALUE : Ending.FAILURE, callers);
+      if (leaders != null) {
+        leaders.deliver(outcome);
+      }
     }
   }
 
@@ -549,6 +369,16 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     }
   }
 
+  private void ended(Flight<K, V> flight, Ending ending, int callers) {
+    if (!listeners.isEmpty()) {
+      long nanos = nanoClock.getAsLong() - flight.registeredAt;
+      listeners.ended(flight.key, ending, Duration.ofNanos(nanos), callers);
+    }
+    if (flight.event != null) {
+      flight.event.commit(flight, ending, callers);
+    }
+  }
+
   /** Completes followers' futures, each in a task of its own; the caller pays for one. */
   private void deliver(List<CallFuture<V>> futures, Outcome<V> outcome) {
     if (futures.isEmpty()) {
@@ -565,9 +395,6 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
   }
 
   private boolean isLeadersOwn(Throwable failure, boolean interrupted) {
-    if (interrupted) {
-      return true;
-    }
     try {
       Throwable cause = failure;
       for (int depth = 0; cause != null && depth < MAX_CAUSES; depth++) {
@@ -576,31 +403,25 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
         }
         cause = cause.getCause();
       }
-      return handOffOn.test(failure);
+      return interrupted || handOffOn.test(failure);
     } catch (Throwable undecided) {
-      return false;
+      return interrupted;
     }
   }
 
   // Following
 
-  /** Waits for the flight's outcome, or performs this caller's own work when appointed. */
-  private Outcome<V> awaitOrPerform(
-      Seat<K, V> seat, @Nullable K key, Callable<Outcome<V>> execution)
+  /** Waits for the outcome; returns null if this caller is to perform instead, and has begun. */
+  @Nullable Outcome<V> awaitTurn(Seat<K, V> seat, Performance performance)
       throws InterruptedException {
-    while (true) {
-      Outcome<V> outcome = await(seat, 0, Long.MAX_VALUE);
-      if (outcome != null) {
-        return outcome;
-      }
-      Performance performance = new Performance(this, key);
-      if (seat.flight().begin(seat, performance)) {
-        return perform(seat.flight(), performance, execution);
-      }
-    }
+    Outcome<V> outcome;
+    do {
+      outcome = await(seat, 0, Long.MAX_VALUE);
+    } while (outcome == null && !seat.flight().begin(seat, performance));
+    return outcome;
   }
 
-  /** Waits for an outcome; returns null if the caller is appointed, or has left in time-out. */
+  /** Waits for the outcome; returns null if this caller is appointed, or has left in time-out. */
   private @Nullable Outcome<V> await(Seat<K, V> seat, long start, long nanos)
       throws InterruptedException {
     boolean interrupted = false;
@@ -645,61 +466,38 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
   }
 
   /** Takes a caller off its flight; returns false if the flight has ended, or has an outcome. */
-  private boolean leave(Seat<K, V> seat, Departure departure) {
+  boolean leave(Seat<K, V> seat, Departure departure) {
     Flight<K, V> flight = seat.flight();
     Flight.Departed<K, V> departed = flight.leave(seat);
     if (departed == null) {
       return false;
     }
     appoint(departed.appointed());
-    left(flight, departure);
+    listeners.left(flight.key, departure);
     if (departed.last()) {
       abandon(flight);
     }
     return true;
   }
 
-  // Telling
-
-  private void started(Flight<K, V> flight) {
-    if (listeners != null) {
-      listeners.started(flight.key);
+  /** Takes a seat for a new future, whose failure it is if that is refused. */
+  private CompletableFuture<V> futureOf(Consumer<Seat<K, V>> takeOver, Consumer<Seat<K, V>> enter) {
+    CallFuture<V> future = new CallFuture<>();
+    Seat<K, V> seat = Seat.ofFuture(future, takeOver);
+    future.onLeave(departure -> leave(seat, departure));
+    try {
+      enter.accept(seat);
+    } catch (FlightDeadlockException | TooManyFollowersException refusal) {
+      future.deliver(Outcome.failure(refusal));
     }
-  }
-
-  private void joined(Flight<K, V> flight, int callers) {
-    if (listeners != null) {
-      listeners.joined(flight.key, callers);
-    }
-  }
-
-  private void left(Flight<K, V> flight, Departure departure) {
-    if (listeners != null) {
-      listeners.left(flight.key, departure);
-    }
-  }
-
-  private void ended(Flight<K, V> flight, Ending ending, int callers) {
-    if (listeners != null) {
-      long nanos = nanoClock.getAsLong() - flight.registeredAt;
-      listeners.ended(flight.key, ending, Duration.ofNanos(nanos), callers);
-    }
-    if (flight.event != null) {
-      flight.event.commit(flight, ending, callers);
-    }
+    return future;
   }
 
   // Small things
 
-  private Flight<K, V> newFlight(
+  Flight<K, V> newFlight(
       K key, int hash, @Nullable Performance performance, @Nullable Seat<K, V> leader) {
     return new Flight<>(key, hash, name, nanoClock.getAsLong(), performance, leader);
-  }
-
-  private Seat<K, V> futureSeat(CallFuture<V> future, Consumer<Seat<K, V>> takeOver) {
-    Seat<K, V> seat = Seat.ofFuture(future, takeOver);
-    future.onLeave(departure -> leave(seat, departure));
-    return seat;
   }
 
   private static int hash(Object key) {
@@ -710,16 +508,6 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     if (Thread.interrupted()) {
       throw new InterruptedException("interrupted on arrival");
     }
-  }
-
-  private TimeoutException timedOut(K key, Duration timeout) {
-    return new TimeoutException(
-        "the flight of key "
-            + Performance.textOf(key)
-            + " of "
-            + name
-            + " has not landed within "
-            + timeout);
   }
 
   private static Throwable unwrapped(Throwable failure) {

@@ -27,10 +27,6 @@ record Outcome<V extends @Nullable Object>(
     return value;
   }
 
-  FlightListener.Ending ending() {
-    return failure == null ? FlightListener.Ending.VALUE : FlightListener.Ending.FAILURE;
-  }
-
   @SuppressWarnings("unchecked")
   private static <X extends Throwable> RuntimeException sneaky(Throwable failure) throws X {
     throw (X) failure;

@@ -2,6 +2,7 @@ package io.singleflight;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -34,8 +35,11 @@ final class Performance {
   private volatile @Nullable Seat<?, ?> waitsIn;
 
   // guarded by this
-  private boolean interrupted;
+  private boolean interruptedByLibrary;
   private boolean ended;
+
+  // of the performing thread
+  private boolean wasInterrupted;
 
   Performance(Object instance, @Nullable Object key) {
     this.instance = instance;
@@ -43,40 +47,47 @@ final class Performance {
     this.outer = INNERMOST.get();
   }
 
-  /** Enters this performance on the calling thread, which is the one that created it. */
-  void begin() {
+  /** Performs a work on the calling thread, the one that created this; what it throws is data. */
+  <T extends @Nullable Object> Outcome<T> perform(Callable<? extends T> work) {
     INNERMOST.set(this);
+    try {
+      return Outcome.value(work.call());
+    } catch (Throwable failure) {
+      return Outcome.failure(failure);
+    } finally {
+      if (outer == null) {
+        INNERMOST.remove();
+      } else {
+        INNERMOST.set(outer);
+      }
+      end();
+    }
   }
 
-  /** Ends this performance; afterwards no interrupt of this library's reaches its thread. */
-  void end() {
-    if (outer == null) {
-      INNERMOST.remove();
-    } else {
-      INNERMOST.set(outer);
+  /* From here on no interrupt of this library's reaches the thread, and none is left behind. */
+  private synchronized void end() {
+    ended = true;
+    wasInterrupted = thread.isInterrupted();
+    if (interruptedByLibrary) {
+      Thread.interrupted();
     }
-    synchronized (this) {
-      ended = true;
-      if (interrupted) {
-        Thread.interrupted();
-      }
-    }
+  }
+
+  /** Whether the thread's interrupt flag was set when the work ended. */
+  boolean wasInterrupted() {
+    return wasInterrupted;
   }
 
   /** Interrupts the work, unless it has ended. */
   synchronized void interrupt() {
     if (!ended) {
-      interrupted = true;
+      interruptedByLibrary = true;
       thread.interrupt();
     }
   }
 
   String threadName() {
     return nameOf(thread);
-  }
-
-  boolean isOnThisThread() {
-    return thread == Thread.currentThread();
   }
 
   /** Returns the innermost performance of an instance on the calling thread, or null. */
@@ -92,10 +103,9 @@ final class Performance {
   static void waitIn(Seat<?, ?> seat) {
     if (INNERMOST.get() != null) {
       sayThatThisThreadWaitsIn(seat);
-      List<Seat<?, ?>> cycle = cycleFrom(seat);
+      String cycle = cycleFrom(seat);
       if (cycle != null) {
-        sayThatThisThreadWaitsIn(null);
-        throw new FlightDeadlockException(describe(cycle));
+        throw new FlightDeadlockException(cycle);
       }
     }
   }
@@ -111,7 +121,7 @@ final class Performance {
     }
   }
 
-  private static @Nullable List<Seat<?, ?>> cycleFrom(Seat<?, ?> start) {
+  private static @Nullable String cycleFrom(Seat<?, ?> start) {
     List<Seat<?, ?>> seats = new ArrayList<>();
     List<Performance> performances = new ArrayList<>();
     Seat<?, ?> seat = start;
@@ -122,8 +132,8 @@ final class Performance {
         return null;
       }
       performances.add(next);
-      if (next.isOnThisThread()) {
-        return stillHolds(seats, performances) ? seats : null;
+      if (next.thread == Thread.currentThread()) {
+        return stillHolds(seats, performances) ? describe(seats, performances) : null;
       }
       seat = next.waitsIn;
     }
@@ -140,22 +150,26 @@ final class Performance {
     return true;
   }
 
-  private static String describe(List<Seat<?, ?>> cycle) {
+  /** Throws if the calling thread performs what a flight waits for. */
+  static void failIfOwn(Flight<?, ?> flight) {
+    Performance awaited = flight.awaitedPerformance();
+    if (awaited != null && awaited.thread == Thread.currentThread()) {
+      throw new FlightDeadlockException(
+          "this call could only wait for itself: thread %s, which performs %s, asks for it again"
+              .formatted(awaited.threadName(), flight.describe()));
+    }
+  }
+
+  private static String describe(List<Seat<?, ?>> seats, List<Performance> performances) {
     StringBuilder text = new StringBuilder("this call could only wait for itself: thread ");
     text.append(nameOf(Thread.currentThread()));
-    for (Seat<?, ?> seat : cycle) {
-      Flight<?, ?> flight = seat.flight();
-      text.append(" waits for key ")
-          .append(textOf(flight.key))
-          .append(" of ")
-          .append(flight.instanceName);
-      Performance performance = flight.awaitedPerformance();
-      if (performance != null) {
-        text.append(", performed by thread ").append(performance.threadName());
-      }
-      text.append(", which");
+    for (int i = 0; i < seats.size(); i++) {
+      text.append(i == 0 ? " waits for " : ", which waits for ")
+          .append(seats.get(i).flight().describe())
+          .append(", performed by thread ")
+          .append(performances.get(i).threadName());
     }
-    return text.append(" is the one that calls").toString();
+    return text.toString();
   }
 
   /** Returns a key as text, whatever its {@code toString} does. */
