@@ -1,6 +1,7 @@
 package io.singleflight;
 
 import java.lang.ref.Cleaner;
+import java.util.List;
 import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -62,6 +63,20 @@ final class Errands {
       if (taken.compareAndSet(false, true)) {
         orElse.accept(refusal);
       }
+    }
+  }
+
+  /** Completes followers' futures, each in a task of its own; the caller pays for one. */
+  <V extends @Nullable Object> void deliver(List<CallFuture<V>> futures, Outcome<V> outcome) {
+    if (!futures.isEmpty()) {
+      List<CallFuture<V>> others = futures.subList(1, futures.size());
+      Runnable all =
+          () -> {
+            others.forEach(
+                each -> execute(() -> each.deliver(outcome), refusal -> each.deliver(outcome)));
+            futures.get(0).deliver(outcome);
+          };
+      execute(all, refusal -> all.run());
     }
   }
 

@@ -298,11 +298,11 @@ final class Flight<K, V extends @Nullable Object> {
     return futures;
   }
 
-  /** Wakes some of those who wait for the outcome; who has woken wakes others. */
+  /** Wakes some of those who wait for the outcome, if it is there; who has woken wakes others. */
   void wakeMore() {
     List<Thread> sleepers = new ArrayList<>(FAN_OUT);
     synchronized (this) {
-      while (first != null && sleepers.size() < FAN_OUT) {
+      while (outcome != null && first != null && sleepers.size() < FAN_OUT) {
         Seat<K, V> seat = first;
         remove(seat);
         if (seat.thread != null && seat.attentive && seat.thread != Thread.currentThread()) {

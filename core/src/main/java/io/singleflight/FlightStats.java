@@ -1,6 +1,8 @@
 package io.singleflight;
 
 import java.time.Duration;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.LongAdder;
 
 /**
@@ -14,13 +16,9 @@ public final class FlightStats implements FlightListener<Object> {
 
   private final LongAdder started = new LongAdder();
   private final LongAdder joined = new LongAdder();
-  private final LongAdder interrupted = new LongAdder();
-  private final LongAdder timedOut = new LongAdder();
-  private final LongAdder cancelled = new LongAdder();
   private final LongAdder handedOff = new LongAdder();
-  private final LongAdder values = new LongAdder();
-  private final LongAdder failures = new LongAdder();
-  private final LongAdder abandoned = new LongAdder();
+  private final Map<Departure, LongAdder> left = new ConcurrentHashMap<>();
+  private final Map<Ending, LongAdder> ended = new ConcurrentHashMap<>();
   private final LongAdder nanos = new LongAdder();
 
   /** Creates a listener whose counters are zero. */
@@ -38,11 +36,7 @@ public final class FlightStats implements FlightListener<Object> {
 
   @Override
   public void left(Object key, Departure departure) {
-    switch (departure) {
-      case INTERRUPTED -> interrupted.increment();
-      case TIMED_OUT -> timedOut.increment();
-      case CANCELLED -> cancelled.increment();
-    }
+    left.computeIfAbsent(departure, each -> new LongAdder()).increment();
   }
 
   @Override
@@ -52,11 +46,7 @@ public final class FlightStats implements FlightListener<Object> {
 
   @Override
   public void ended(Object key, Ending ending, Duration duration, int callers) {
-    switch (ending) {
-      case VALUE -> values.increment();
-      case FAILURE -> failures.increment();
-      case ABANDONED -> abandoned.increment();
-    }
+    ended.computeIfAbsent(ending, each -> new LongAdder()).increment();
     nanos.add(duration.toNanos());
   }
 
@@ -69,14 +59,19 @@ public final class FlightStats implements FlightListener<Object> {
     return new Snapshot(
         started.sum(),
         joined.sum(),
-        interrupted.sum(),
-        timedOut.sum(),
-        cancelled.sum(),
+        sum(left, Departure.INTERRUPTED),
+        sum(left, Departure.TIMED_OUT),
+        sum(left, Departure.CANCELLED),
         handedOff.sum(),
-        values.sum(),
-        failures.sum(),
-        abandoned.sum(),
+        sum(ended, Ending.VALUE),
+        sum(ended, Ending.FAILURE),
+        sum(ended, Ending.ABANDONED),
         Duration.ofNanos(nanos.sum()));
+  }
+
+  private static <T> long sum(Map<T, LongAdder> counters, T counter) {
+    LongAdder adder = counters.get(counter);
+    return adder == null ? 0 : adder.sum();
   }
 
   /**

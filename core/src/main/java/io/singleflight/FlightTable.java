@@ -68,13 +68,11 @@ final class FlightTable<K, V extends @Nullable Object> {
           from.replace(origin, content, new Sealed(content));
           content = from.read(origin);
         }
-        List<Flight<?, ?>> share = new ArrayList<>();
-        for (Flight<?, ?> flight : flights(((Sealed) content).content())) {
-          if (indexOf(flight.hash) == index) {
-            share.add(flight);
-          }
-        }
-        replace(index, UNSET, pack(share.toArray(Flight[]::new)));
+        Flight<?, ?>[] share =
+            Arrays.stream(flights(((Sealed) content).content()))
+                .filter(flight -> indexOf(flight.hash) == index)
+                .toArray(Flight[]::new);
+        replace(index, UNSET, pack(share));
       }
       return SLOT.getVolatile(array, index);
     }
@@ -106,18 +104,14 @@ final class FlightTable<K, V extends @Nullable Object> {
       if (registered != null) {
         return registered;
       }
-      if (content == null) {
-        if (current.replace(index, null, flight)) {
-          return flight;
-        }
-      } else {
-        Flight<?, ?>[] before = flights(content);
-        Flight<?, ?>[] after = Arrays.copyOf(before, before.length + 1);
-        after[before.length] = flight;
-        if (current.replace(index, content, after)) {
+      Flight<?, ?>[] before = flights(content);
+      Flight<?, ?>[] after = Arrays.copyOf(before, before.length + 1);
+      after[before.length] = flight;
+      if (current.replace(index, content, pack(after))) {
+        if (content != null) {
           growIfCrowded(current, index);
-          return flight;
         }
+        return flight;
       }
     }
   }
@@ -134,12 +128,6 @@ final class FlightTable<K, V extends @Nullable Object> {
       int index = current.indexOf(flight.hash);
       Object content = current.read(index);
       if (content instanceof Sealed) {
-        continue;
-      }
-      if (content == flight) {
-        if (current.replace(index, flight, successor)) {
-          return;
-        }
         continue;
       }
       Flight<?, ?>[] before = flights(content);
@@ -170,27 +158,13 @@ final class FlightTable<K, V extends @Nullable Object> {
     return all;
   }
 
-  int size() {
-    return slots.array.length;
-  }
-
   private @Nullable Flight<K, V> match(@Nullable Object content, K key, int hash) {
-    if (content == null) {
-      return null;
-    }
-    if (content instanceof Flight<?, ?> flight) {
-      return matches(flight, key, hash) ? ours(flight) : null;
-    }
     for (Flight<?, ?> flight : flights(content)) {
-      if (matches(flight, key, hash)) {
+      if (flight.hash == hash && (flight.key == key || key.equals(flight.key))) {
         return ours(flight);
       }
     }
     return null;
-  }
-
-  private static boolean matches(Flight<?, ?> flight, Object key, int hash) {
-    return flight.hash == hash && (flight.key == key || key.equals(flight.key));
   }
 
   @SuppressWarnings("unchecked")

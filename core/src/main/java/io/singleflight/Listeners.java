@@ -1,14 +1,11 @@
 package io.singleflight;
 
-import io.singleflight.FlightListener.Departure;
-import io.singleflight.FlightListener.Ending;
-import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Consumer;
 
-/** The listeners of an instance as one: what a listener throws is logged once and stops here. */
-final class Listeners<K> implements FlightListener<K> {
+/** The listeners of an instance: what a listener throws is logged once and stops here. */
+final class Listeners<K> {
 
   private record Guarded<K>(FlightListener<? super K> listener, AtomicBoolean logged) {}
 
@@ -22,32 +19,7 @@ final class Listeners<K> implements FlightListener<K> {
     return all.isEmpty();
   }
 
-  @Override
-  public void started(K key) {
-    tell(listener -> listener.started(key));
-  }
-
-  @Override
-  public void joined(K key, int callers) {
-    tell(listener -> listener.joined(key, callers));
-  }
-
-  @Override
-  public void left(K key, Departure departure) {
-    tell(listener -> listener.left(key, departure));
-  }
-
-  @Override
-  public void handedOff(K key, Throwable failure) {
-    tell(listener -> listener.handedOff(key, failure));
-  }
-
-  @Override
-  public void ended(K key, Ending ending, Duration duration, int callers) {
-    tell(listener -> listener.ended(key, ending, duration, callers));
-  }
-
-  private void tell(Consumer<FlightListener<? super K>> event) {
+  void tell(Consumer<FlightListener<? super K>> event) {
     for (Guarded<K> each : all) {
       try {
         event.accept(each.listener());

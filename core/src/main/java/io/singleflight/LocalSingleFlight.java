@@ -1,10 +1,10 @@
 package io.singleflight;
 
 import static java.util.Objects.requireNonNull;
+import static java.util.concurrent.TimeUnit.NANOSECONDS;
 
 import io.singleflight.FlightListener.Departure;
 import io.singleflight.FlightListener.Ending;
-import java.nio.channels.ClosedByInterruptException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -45,8 +45,6 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
    * there goes on to the one behind it, or helps to remove it.
    */
 
-  private static final int MAX_CAUSES = 1000;
-
   private final FlightTable<K, V> table = new FlightTable<>();
   private final String name;
   private final Errands errands;
@@ -61,7 +59,8 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     this.name = options.name;
     this.errands = new Errands(options.executor, DefaultExecutor.named(options.name));
     this.freshness = options.freshness;
-    this.maxJoinAge = options.maxJoinAge == null ? Long.MAX_VALUE : nanos(options.maxJoinAge);
+    this.maxJoinAge =
+        options.maxJoinAge == null ? Long.MAX_VALUE : NANOSECONDS.convert(options.maxJoinAge);
     this.maxFollowers = options.maxFollowers;
     this.handOffOn = options.handOffOn;
     this.listeners = new Listeners<>(options.listeners);
@@ -93,7 +92,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
   public <E extends Exception> V call(K key, Duration timeout, Work<? super K, ? extends V, E> work)
       throws E, InterruptedException, TimeoutException {
     int hash = hash(key);
-    long nanos = nanos(requireNonNull(timeout, "timeout"));
+    long nanos = NANOSECONDS.convert(requireNonNull(timeout, "timeout"));
     requireNonNull(work, "work");
     failIfInterrupted();
     Outcome<V> outcome = null;
@@ -209,7 +208,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     while (true) {
       Flight<K, V> found = table.insert(fresh);
       if (found == fresh) {
-        listeners.started(fresh.key);
+        listeners.tell(listener -> listener.started(fresh.key));
         return null;
       }
       Seat<K, V> seat = newSeat.get();
@@ -243,7 +242,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
                 .formatted(flight.describe(), maxFollowers));
       }
       if (callers != Flight.GONE) {
-        listeners.joined(flight.key, callers);
+        listeners.tell(listener -> listener.joined(found.key, callers));
         if (seat.appointed && seat.takeOver != null) {
           appoint(seat);
         }
@@ -258,7 +257,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
         return false;
       }
       if (seat.isAboard(waiting)) {
-        listeners.started(waiting.key);
+        listeners.tell(listener -> listener.started(waiting.key));
         return true;
       }
       flight = waiting;
@@ -328,7 +327,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
       return;
     }
     appoint(handOff.appointed());
-    listeners.handedOff(flight.key, failure);
+    listeners.tell(listener -> listener.handedOff(flight.key, failure));
     Seat<K, V> former = handOff.former();
     if (former != null && former.future != null) {
       former.future.deliver(outcome);
@@ -343,7 +342,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     if (callers > 0) {
       retire(flight);
       CallFuture<V> leaders = flight.leaderFuture();
-      deliver(flight.publish(outcome), outcome);
+      errands.deliver(flight.publish(outcome), outcome);
       ended(flight, outcome.failure() == null ? Ending.VALUE : Ending.FAILURE, callers);
       if (leaders != null) {
         leaders.deliver(outcome);
@@ -371,41 +370,19 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
 
   private void ended(Flight<K, V> flight, Ending ending, int callers) {
     if (!listeners.isEmpty()) {
-      long nanos = nanoClock.getAsLong() - flight.registeredAt;
-      listeners.ended(flight.key, ending, Duration.ofNanos(nanos), callers);
+      Duration duration = Duration.ofNanos(nanoClock.getAsLong() - flight.registeredAt);
+      listeners.tell(listener -> listener.ended(flight.key, ending, duration, callers));
     }
     if (flight.event != null) {
       flight.event.commit(flight, ending, callers);
     }
   }
 
-  /** Completes followers' futures, each in a task of its own; the caller pays for one. */
-  private void deliver(List<CallFuture<V>> futures, Outcome<V> outcome) {
-    if (futures.isEmpty()) {
-      return;
-    }
-    Runnable all =
-        () -> {
-          for (CallFuture<V> future : futures.subList(1, futures.size())) {
-            errands.execute(() -> future.deliver(outcome), refusal -> future.deliver(outcome));
-          }
-          futures.get(0).deliver(outcome);
-        };
-    errands.execute(all, refusal -> all.run());
-  }
-
   private boolean isLeadersOwn(Throwable failure, boolean interrupted) {
     try {
-      Throwable cause = failure;
-      for (int depth = 0; cause != null && depth < MAX_CAUSES; depth++) {
-        if (cause instanceof InterruptedException || cause instanceof ClosedByInterruptException) {
-          return true;
-        }
-        cause = cause.getCause();
-      }
-      return interrupted || handOffOn.test(failure);
+      return interrupted || Outcome.isInterruption(failure) || handOffOn.test(failure);
     } catch (Throwable undecided) {
-      return interrupted;
+      return false;
     }
   }
 
@@ -473,7 +450,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
       return false;
     }
     appoint(departed.appointed());
-    listeners.left(flight.key, departure);
+    listeners.tell(listener -> listener.left(flight.key, departure));
     if (departed.last()) {
       abandon(flight);
     }
@@ -513,13 +490,5 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
   private static Throwable unwrapped(Throwable failure) {
     Throwable cause = failure.getCause();
     return failure instanceof CompletionException && cause != null ? cause : failure;
-  }
-
-  private static long nanos(Duration duration) {
-    try {
-      return duration.toNanos();
-    } catch (ArithmeticException tooLong) {
-      return duration.isNegative() ? Long.MIN_VALUE : Long.MAX_VALUE;
-    }
   }
 }

@@ -1,10 +1,14 @@
 package io.singleflight;
 
+import java.nio.channels.ClosedByInterruptException;
 import org.jspecify.annotations.Nullable;
 
 /** What a work ended in: a value, a failure, or, in a batch, neither. */
 record Outcome<V extends @Nullable Object>(
     @Nullable V value, @Nullable Throwable failure, boolean absent) {
+
+  // Chains of causes may have cycles.
+  private static final int MAX_CAUSES = 1000;
 
   static <V extends @Nullable Object> Outcome<V> value(@Nullable V value) {
     return new Outcome<>(value, null, false);
@@ -25,6 +29,18 @@ record Outcome<V extends @Nullable Object>(
       throw sneaky(failure);
     }
     return value;
+  }
+
+  /** Whether a failure, or one of its causes, is the interruption of a thread. */
+  static boolean isInterruption(Throwable failure) {
+    Throwable cause = failure;
+    for (int depth = 0; cause != null && depth < MAX_CAUSES; depth++) {
+      if (cause instanceof InterruptedException || cause instanceof ClosedByInterruptException) {
+        return true;
+      }
+      cause = cause.getCause();
+    }
+    return false;
   }
 
   @SuppressWarnings("unchecked")
