@@ -83,21 +83,14 @@ final class CustomerDatabase implements AutoCloseable {
 
   /** Runs the one slow query of this service. */
   Optional<Customer> find(String name) throws SQLException {
-    try (Connection connection = pool.getConnection();
-        PreparedStatement statement = connection.prepareStatement(FIGURES)) {
-      statement.setQueryTimeout(timeoutSeconds);
-      statement.setString(1, name);
+    try (Connection connection = pool.getConnection()) {
       queries.increment();
-      try (ResultSet row = statement.executeQuery()) {
-        return row.next()
-            ? Optional.of(
-                new Customer(
-                    row.getLong(1),
-                    row.getString(2),
-                    row.getLong(3),
-                    row.getBigDecimal(4).movePointLeft(2),
-                    row.getLong(5)))
-            : Optional.empty();
+      try (PreparedStatement statement = connection.prepareStatement(FIGURES)) {
+        statement.setQueryTimeout(timeoutSeconds);
+        statement.setString(1, name);
+        try (ResultSet row = statement.executeQuery()) {
+          return row.next() ? Optional.of(customer(row)) : Optional.empty();
+        }
       }
     }
   }
@@ -123,6 +116,15 @@ final class CustomerDatabase implements AutoCloseable {
   @Override
   public void close() {
     pool.close();
+  }
+
+  private static Customer customer(ResultSet row) throws SQLException {
+    return new Customer(
+        row.getLong(1),
+        row.getString(2),
+        row.getLong(3),
+        row.getBigDecimal(4).movePointLeft(2),
+        row.getLong(5));
   }
 
   private static void createTables(Connection connection) throws SQLException {

@@ -11,7 +11,6 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /** Sends the same herds without and with sharing, and prints what they met side by side. */
@@ -48,10 +47,8 @@ final class HerdCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
-    if (requests < 1 || requests > Herd.MAX_REQUESTS) {
-      throw new ParameterException(
-          spec.commandLine(), "--requests=" + requests + " is not from 1 to " + Herd.MAX_REQUESTS);
-    }
+    options.requireRange("--requests", requests, 1, Herd.MAX_REQUESTS);
+    options.requireRange("--port", port, 0, ServiceOptions.MAX_PORT);
     PrintWriter out = spec.commandLine().getOut();
     try (CustomerDatabase customers = options.open();
         Service service = Service.start(customers, options.deadline(), port)) {

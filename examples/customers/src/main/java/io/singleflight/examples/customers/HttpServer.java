@@ -2,6 +2,7 @@ package io.singleflight.examples.customers;
 
 import java.net.InetAddress;
 import java.net.URI;
+import java.net.URL;
 import java.util.Map;
 import org.eclipse.jetty.http.HttpHeader;
 import org.eclipse.jetty.io.Content;
@@ -18,7 +19,6 @@ import org.eclipse.jetty.server.handler.ResourceHandler;
 import org.eclipse.jetty.util.Callback;
 import org.eclipse.jetty.util.Fields;
 import org.eclipse.jetty.util.VirtualThreads;
-import org.eclipse.jetty.util.resource.Resource;
 import org.eclipse.jetty.util.resource.ResourceFactory;
 import org.eclipse.jetty.util.thread.QueuedThreadPool;
 import tools.jackson.databind.json.JsonMapper;
@@ -31,8 +31,9 @@ final class HttpServer implements AutoCloseable {
   /* Longer than any deadline: a request that waits for the database is not an idle connection. */
   private static final long IDLE_MILLIS = 600_000;
 
-  private static final String PAGE = "web/";
-  private static final String CHARTS = "META-INF/resources/webjars/uplot/1.6.30/dist/";
+  private static final String PAGE = "web/index.html";
+  private static final String CHARTS =
+      "META-INF/resources/webjars/uplot/1.6.30/dist/uPlot.iife.min.js";
 
   private static final JsonMapper JSON = new JsonMapper();
 
@@ -67,8 +68,8 @@ final class HttpServer implements AutoCloseable {
         new Handler.Sequence(
             new Routes(routes),
             new ContextHandlerCollection(
-                new ContextHandler(files(server, PAGE), "/"),
-                new ContextHandler(files(server, CHARTS), "/charts"))));
+                new ContextHandler(filesBeside(server, PAGE), "/"),
+                new ContextHandler(filesBeside(server, CHARTS), "/charts"))));
     try {
       server.start();
     } catch (Exception e) {
@@ -93,13 +94,15 @@ final class HttpServer implements AutoCloseable {
     server.stop();
   }
 
-  private static ResourceHandler files(Server server, String classpathFolder) {
-    Resource folder = ResourceFactory.of(server).newClassLoaderResource(classpathFolder);
-    if (folder == null) {
-      throw new IllegalStateException("Not on the class path: " + classpathFolder);
+  /* Found by one of its files: a jar may do without entries for its folders. */
+  private static ResourceHandler filesBeside(Server server, String classpathFile) {
+    URL file = HttpServer.class.getClassLoader().getResource(classpathFile);
+    if (file == null) {
+      throw new IllegalStateException("Not on the class path: " + classpathFile);
     }
+    String folder = file.toString().substring(0, file.toString().lastIndexOf('/') + 1);
     ResourceHandler files = new ResourceHandler();
-    files.setBaseResource(folder);
+    files.setBaseResource(ResourceFactory.of(server).newResource(URI.create(folder)));
     files.setDirAllowed(false);
     return files;
   }

@@ -30,6 +30,7 @@ final class ServeCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
+    options.requireRange("--port", port, 0, ServiceOptions.MAX_PORT);
     PrintWriter out = spec.commandLine().getOut();
     try (CustomerDatabase customers = options.open();
         Service service = Service.start(customers, options.deadline(), port)) {

@@ -69,17 +69,26 @@ final class Service implements AutoCloseable {
         share == null ? flights : SingleFlight.create();
     try {
       return shared
-          .call(name, deadline, customers::find)
+          .call(name, deadline, this::find)
           .map(customer -> new Answer(200, customer))
           .orElseGet(() -> Answer.error(404, "There is no customer named " + name));
     } catch (TimeoutException | SQLTransientException e) {
       return Answer.error(503, "The database did not answer in time; try again later");
     } catch (SQLException e) {
-      log.error("No figures for {}", name, e);
       return Answer.error(500, "The database failed; the service's log says why");
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       return Answer.error(503, "The service is stopping");
+    }
+  }
+
+  /* Logs here, where it happens, and not where each of its callers hears of it. */
+  private Optional<Customer> find(String name) throws SQLException {
+    try {
+      return customers.find(name);
+    } catch (SQLException e) {
+      log.error("No figures for {}", name, e);
+      throw e;
     }
   }
 

@@ -15,6 +15,8 @@ import picocli.CommandLine.Spec.Target;
 
 /** The database and the deadline, for every command. */
 final class ServiceOptions {
+  static final int MAX_PORT = 65_535;
+
   private static final int MAX_DEADLINE_SECONDS = 3_600;
 
   @Option(
@@ -46,15 +48,31 @@ final class ServiceOptions {
   ServiceOptions() {}
 
   CustomerDatabase open() throws SQLException {
-    if (deadlineSeconds < 1 || deadlineSeconds > MAX_DEADLINE_SECONDS) {
-      throw new ParameterException(
-          command.commandLine(),
-          "--deadline=" + deadlineSeconds + " is not from 1 to " + MAX_DEADLINE_SECONDS);
-    }
+    requireRange("--deadline", deadlineSeconds, 1, MAX_DEADLINE_SECONDS);
     try (Filling filling = new Filling()) {
       return CustomerDatabase.open(
           jdbcUrl == null ? CustomerDatabase.embedded(data) : jdbcUrl, deadline(), filling::reached);
+    } catch (SQLException | RuntimeException e) {
+      throw new ParameterException(command.commandLine(), noDatabase(e), e);
     }
+  }
+
+  void requireRange(String option, int value, int min, int max) {
+    if (value < min || value > max) {
+      throw new ParameterException(
+          command.commandLine(), option + "=" + value + " is not from " + min + " to " + max);
+    }
+  }
+
+  private String noDatabase(Exception failure) {
+    Throwable root = failure;
+    while (root.getCause() != null) {
+      root = root.getCause();
+    }
+    return jdbcUrl == null
+        ? "The database in " + data + " cannot be opened. If it is already in use by another"
+            + " process, end that one or give another folder with --data. (" + root + ")"
+        : "The database at " + jdbcUrl + " cannot be opened; check --jdbc-url. (" + root + ")";
   }
 
   Duration deadline() {
