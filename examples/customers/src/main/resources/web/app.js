@@ -9,6 +9,7 @@ const byId = id => document.getElementById(id);
 const number = value => Math.round(value).toLocaleString('en-US');
 const perQuery = (requests, queries) => (queries ? (requests / queries).toFixed(1) : '–');
 const time = millis => (millis < 1000 ? `${Math.round(millis)} ms` : `${(millis / 1000).toFixed(1)} s`);
+const secondsAgo = seconds => (seconds < 1 ? 'now' : `-${Math.round(seconds)} s`);
 const color = name => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
 /* Read by the page's test, too. */
@@ -22,11 +23,12 @@ function chart(id, series, y, ticks) {
   return new uPlot({
     width: host.clientWidth,
     height: host.clientHeight,
+    padding: [10, 20, 0, 0],
     legend: { show: false },
     cursor: { show: false },
     scales: { x: { range: () => [Date.now() / 1000 - WINDOW_SECONDS, Date.now() / 1000] }, y },
     axes: [
-      { ...axis, values: (_, splits) => splits.map(at => `${Math.round(at - Date.now() / 1000)} s`),
+      { ...axis, size: 30, values: (_, splits) => splits.map(at => secondsAgo(Date.now() / 1000 - at)),
         splits: () => [-60, -45, -30, -15, 0].map(ago => Date.now() / 1000 + ago) },
       { ...axis, size: 62, splits: ticks.splits, values: (_, splits) => splits.map(ticks.text), filter: (_, splits) => splits },
     ],
@@ -40,7 +42,7 @@ const upTo = max => decades.find(decade => decade >= max) ?? decades.at(-1);
 function drawCharts() {
   Object.values(charts).forEach(old => old.destroy());
   const line = (name, width) => ({ stroke: color(name), width, points: { show: false } });
-  const dotted = name => ({ stroke: color(name), width: 2, points: { show: true, size: 5, fill: color(name) } });
+  const dotted = name => ({ stroke: color(name), width: 2, points: { show: true, size: 4, fill: color(name) } });
   charts.rates = chart(
     'rates',
     [{ ...line('requests', 2.5), fill: `${color('requests')}22` }, line('queries', 2.5)],

@@ -58,14 +58,13 @@ final class Herd {
             i -> {
               long sent = System.nanoTime();
               return get("customer-" + (i % names + 1), sharing)
-                  .thenAccept(
-                      status -> {
-                        latencies.recordValue(System.nanoTime() - sent);
-                        if (status != 200) {
-                          failures.incrementAndGet();
-                        }
-                        answered.run();
-                      });
+                  .thenAccept(status -> {
+                    latencies.recordValue(System.nanoTime() - sent);
+                    if (status != 200) {
+                      failures.incrementAndGet();
+                    }
+                    answered.run();
+                  });
             })
         .join();
     return new Result(
@@ -79,8 +78,7 @@ final class Herd {
         Duration.ofNanos(System.nanoTime() - start).toMillis());
   }
 
-  private CompletableFuture<Void> all(
-      int requests, IntFunction<CompletableFuture<?>> request) {
+  private CompletableFuture<Void> all(int requests, IntFunction<CompletableFuture<?>> request) {
     return CompletableFuture.allOf(
         IntStream.range(0, requests).mapToObj(request).toArray(CompletableFuture<?>[]::new));
   }

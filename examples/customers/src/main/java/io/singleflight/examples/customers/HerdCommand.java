@@ -86,7 +86,8 @@ final class HerdCommand implements Callable<Integer> {
   }
 
   private static void print(List<Result> results, PrintWriter out) {
-    out.println("asked for   sharing   requests   queries   requests/query        p50        p99       wall");
+    out.println(
+        "asked for   sharing   requests   queries   requests/query        p50        p99       wall");
     for (Result result : results) {
       out.println(
           String.format(

@@ -25,13 +25,12 @@ final class Main implements Runnable {
 
   static CommandLine commandLine() {
     return new CommandLine(new Main())
-        .setExecutionExceptionHandler(
-            (failure, command, parsed) -> {
-              PrintWriter err = command.getErr();
-              err.println(command.getColorScheme().errorText(message(failure)));
-              err.flush();
-              return CommandLine.ExitCode.SOFTWARE;
-            });
+        .setExecutionExceptionHandler((failure, command, parsed) -> {
+          PrintWriter err = command.getErr();
+          err.println(command.getColorScheme().errorText(message(failure)));
+          err.flush();
+          return CommandLine.ExitCode.SOFTWARE;
+        });
   }
 
   @Override

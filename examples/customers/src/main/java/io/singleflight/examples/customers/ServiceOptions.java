@@ -51,7 +51,9 @@ final class ServiceOptions {
     requireRange("--deadline", deadlineSeconds, 1, MAX_DEADLINE_SECONDS);
     try (Filling filling = new Filling()) {
       return CustomerDatabase.open(
-          jdbcUrl == null ? CustomerDatabase.embedded(data) : jdbcUrl, deadline(), filling::reached);
+          jdbcUrl == null ? CustomerDatabase.embedded(data) : jdbcUrl,
+          deadline(),
+          filling::reached);
     } catch (SQLException | RuntimeException e) {
       throw new ParameterException(command.commandLine(), noDatabase(e), e);
     }
@@ -70,8 +72,12 @@ final class ServiceOptions {
       root = root.getCause();
     }
     return jdbcUrl == null
-        ? "The database in " + data + " cannot be opened. If it is already in use by another"
-            + " process, end that one or give another folder with --data. (" + root + ")"
+        ? "The database in "
+            + data
+            + " cannot be opened. If it is already in use by another"
+            + " process, end that one or give another folder with --data. ("
+            + root
+            + ")"
         : "The database at " + jdbcUrl + " cannot be opened; check --jdbc-url. (" + root + ")";
   }
 

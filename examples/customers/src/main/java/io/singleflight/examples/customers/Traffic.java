@@ -29,12 +29,11 @@ final class Traffic implements AutoCloseable {
   private long sampledQueries;
 
   private final ScheduledExecutorService sampler =
-      Executors.newSingleThreadScheduledExecutor(
-          task -> {
-            Thread thread = new Thread(task, "traffic");
-            thread.setDaemon(true);
-            return thread;
-          });
+      Executors.newSingleThreadScheduledExecutor(task -> {
+        Thread thread = new Thread(task, "traffic");
+        thread.setDaemon(true);
+        return thread;
+      });
 
   Traffic(LongSupplier queries) {
     this.queries = queries;

@@ -24,7 +24,9 @@ final class Client {
 
   CompletableFuture<HttpResponse<String>> send(String method, String path) {
     return http.sendAsync(
-        HttpRequest.newBuilder(service.resolve(path)).method(method, BodyPublishers.noBody()).build(),
+        HttpRequest.newBuilder(service.resolve(path))
+            .method(method, BodyPublishers.noBody())
+            .build(),
         BodyHandlers.ofString());
   }
 

@@ -35,14 +35,13 @@ class CustomerDatabaseTest {
     String url = CustomerDatabase.embedded(folder);
     IllegalStateException cut = new IllegalStateException("cut short");
     assertThat(
-            catchThrowable(
-                () ->
-                    CustomerDatabase.open(
-                        url,
-                        DEADLINE,
-                        orders -> {
-                          throw cut;
-                        })))
+            catchThrowable(() ->
+                CustomerDatabase.open(
+                    url,
+                    DEADLINE,
+                    orders -> {
+                      throw cut;
+                    })))
         .isSameAs(cut);
 
     assertFilledOnceAndAlike(url, "H2");

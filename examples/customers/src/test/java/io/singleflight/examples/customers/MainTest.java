@@ -1,7 +1,7 @@
 package io.singleflight.examples.customers;
 
-import static org.assertj.core.api.Assertions.assertThat;
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import java.io.PrintWriter;
@@ -52,20 +52,19 @@ class MainTest {
     assertThat(rows.get(2).queries()).isEqualTo(120);
     assertThat(rows.get(3).queries()).isBetween(20, 60);
     assertThat(rows)
-        .allSatisfy(
-            row -> assertThat(row.ratio()).isEqualTo(ratio(row.requests(), row.queries())));
-    assertThat(out.toString()).contains("sharing took the queries from 120 to " + rows.get(1).queries());
+        .allSatisfy(row -> assertThat(row.ratio()).isEqualTo(ratio(row.requests(), row.queries())));
+    assertThat(out.toString())
+        .contains("sharing took the queries from 120 to " + rows.get(1).queries());
   }
 
   @Test
   void herd_thenServe_servesUntilInterrupted() throws Exception {
     AtomicInteger exit = new AtomicInteger(-1);
     Thread command =
-        new Thread(
-            () ->
-                exit.set(
-                    commandLine.execute(
-                        "herd", "--requests", "2", "--then-serve", "--data", folder.toString())));
+        new Thread(() ->
+            exit.set(
+                commandLine.execute(
+                    "herd", "--requests", "2", "--then-serve", "--data", folder.toString())));
     command.start();
     await()
         .atMost(Duration.ofSeconds(60))

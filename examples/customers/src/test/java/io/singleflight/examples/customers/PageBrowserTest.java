@@ -30,8 +30,8 @@ import tools.jackson.databind.JsonNode;
 
 /**
  * The page in a real, headless Chromium. Without one it is skipped, and says so; where {@code CI}
- * is set it fails instead. {@code -Dchromium=FILE} says where it is, {@code -DskipBrowser} skips
- * in any case, {@code -Dscreenshot=FILE} takes the picture that the README shows.
+ * is set it fails instead. {@code -Dchromium=FILE} says where it is, {@code -DskipBrowser} skips in
+ * any case, {@code -Dscreenshot=FILE} takes the picture that the README shows.
  */
 class PageBrowserTest {
   private static final int HERD = 60;
@@ -78,21 +78,19 @@ class PageBrowserTest {
     service = Service.start(customers, DEADLINE, 0);
     page =
         browser.newPage(
-            new Browser.NewPageOptions().setViewportSize(1240, 812).setDeviceScaleFactor(1.5));
+            new Browser.NewPageOptions().setViewportSize(1240, 826).setDeviceScaleFactor(1.5));
     page.setDefaultTimeout(TIMEOUT_MILLIS);
     page.onPageError(faults::add);
-    page.onConsoleMessage(
-        message -> {
-          if (message.type().equals("error")) {
-            faults.add(message.text());
-          }
-        });
-    page.onRequest(
-        request -> {
-          if (!request.url().startsWith(service.uri().toString())) {
-            faults.add("not served from here: " + request.url());
-          }
-        });
+    page.onConsoleMessage(message -> {
+      if (message.type().equals("error")) {
+        faults.add(message.text());
+      }
+    });
+    page.onRequest(request -> {
+      if (!request.url().startsWith(service.uri().toString())) {
+        faults.add("not served from here: " + request.url());
+      }
+    });
     page.navigate(service.uri().toString());
   }
 
@@ -103,7 +101,7 @@ class PageBrowserTest {
   }
 
   @Test
-  void button_withoutAndWithSharing_partsTheCurves() {
+  void button_withoutAndWithSharing_partsTheCurves() throws Exception {
     long queriesBefore = customers.queries();
     long start = System.currentTimeMillis();
     sendHerd(HERD, 1, false);
@@ -160,24 +158,27 @@ class PageBrowserTest {
     assertThat(page.locator("#message")).containsText("The service does not answer");
   }
 
-  private void takeScreenshot(Path file) {
-    page.reload();
-    new Herd(service.uri(), customers::queries).warmUp(500);
+  private void takeScreenshot(Path file) throws Exception {
+    closePage();
+    openPage();
     sendHerd(500, 1, false);
-    sendHerd(500, 1, true);
-    sendHerd(500, 20, false);
-    sendHerd(500, 20, true);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
+      long start = System.currentTimeMillis();
       sendHerd(500, 1, true);
+      awaitDrawn(start, 500);
     }
     fill(500, 20, true);
     page.click("#send");
-    page.waitForFunction("document.querySelectorAll('#flights tbody tr').length > 3");
+    page.waitForFunction("document.querySelectorAll('#flights tbody tr').length > 4");
     page.screenshot(new Page.ScreenshotOptions().setPath(file));
     page.emulateMedia(new Page.EmulateMediaOptions().setColorScheme(ColorScheme.DARK));
+    page.waitForFunction("!document.getElementById('send').disabled");
+    page.click("#send");
+    page.waitForFunction("document.querySelectorAll('#flights tbody tr').length > 4");
     page.screenshot(
         new Page.ScreenshotOptions()
-            .setPath(file.resolveSibling(file.getFileName().toString().replace(".png", "-dark.png"))));
+            .setPath(
+                file.resolveSibling(file.getFileName().toString().replace(".png", "-dark.png"))));
   }
 
   private void fill(int requests, int names, boolean sharing) {
@@ -216,7 +217,8 @@ class PageBrowserTest {
               const y = curves[curve === 'requests' ? 0 : 1];
               return at.reduce((sum, t, i) =>
                 t * 1000 > from && t * 1000 <= to ? sum + y[i] * (i ? t - at[i - 1] : 0.5) : sum, 0);
-            }""",
+            }\
+            """,
             List.of(curve, (double) from, (double) to));
     return ((Number) area).doubleValue();
   }
@@ -229,7 +231,8 @@ class PageBrowserTest {
               const [at, ...curves] = charts.latency.data;
               const y = curves[curve === 'p99' ? 0 : 1];
               return Math.max(...y.filter((_, i) => at[i] * 1000 > from && at[i] * 1000 <= to));
-            }""",
+            }\
+            """,
             List.of(curve, (double) from, (double) to));
     return ((Number) highest).doubleValue();
   }
@@ -244,10 +247,9 @@ class PageBrowserTest {
     }
     Optional<Path> found =
         Stream.of(System.getenv("PATH").split(File.pathSeparator))
-            .flatMap(
-                folder ->
-                    Stream.of("chromium", "chromium-browser", "google-chrome", "chrome.exe")
-                        .map(name -> Path.of(folder, name)))
+            .flatMap(folder ->
+                Stream.of("chromium", "chromium-browser", "google-chrome", "chrome.exe")
+                    .map(name -> Path.of(folder, name)))
             .filter(Files::isExecutable)
             .findFirst();
     String remedy =

@@ -36,8 +36,7 @@ class ServiceTest {
 
   @BeforeAll
   static void start() throws Exception {
-    customers =
-        CustomerDatabase.open(CustomerDatabase.embedded(folder), PATIENCE, orders -> {});
+    customers = CustomerDatabase.open(CustomerDatabase.embedded(folder), PATIENCE, orders -> {});
     service = Service.start(customers, PATIENCE, 0);
     client = new Client(service);
   }
@@ -138,7 +137,9 @@ class ServiceTest {
     }
 
     assertThat(answers).extracting(CompletableFuture::join).allMatch(r -> r.statusCode() == status);
-    assertThat(answers).extracting(answer -> answer.join().body()).containsOnly(answers.get(0).join().body());
+    assertThat(answers)
+        .extracting(answer -> answer.join().body())
+        .containsOnly(answers.get(0).join().body());
     assertThat(customers.queries() - before).isEqualTo(1);
     assertThat(client.live().get("flights")).isEmpty();
   }
@@ -181,7 +182,8 @@ class ServiceTest {
       for (int i = 1; i <= 3; i++) {
         answers.addAll(client.getAtOnce(2, "/customers?name=customer-" + i));
       }
-      await().until(() -> callers("customer-1") + callers("customer-2") + callers("customer-3") == 6);
+      await()
+          .until(() -> callers("customer-1") + callers("customer-2") + callers("customer-3") == 6);
     }
 
     assertThat(answers).extracting(CompletableFuture::join).allMatch(r -> r.statusCode() == 200);
@@ -191,8 +193,13 @@ class ServiceTest {
   @ParameterizedTest
   @ValueSource(
       strings = {
-        "requests=0&names=1", "requests=-1&names=1", "requests=1001&names=1", "requests=x&names=1",
-        "names=1", "requests=1&names=101", "requests=1"
+        "requests=0&names=1",
+        "requests=-1&names=1",
+        "requests=1001&names=1",
+        "requests=x&names=1",
+        "names=1",
+        "requests=1&names=101",
+        "requests=1"
       })
   void herd_numbersOutOfRange_answers400(String parameters) {
     HttpResponse<String> response = client.send("POST", "/herd?" + parameters).join();
