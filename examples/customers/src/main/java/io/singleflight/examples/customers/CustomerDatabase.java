@@ -109,7 +109,9 @@ final class CustomerDatabase implements AutoCloseable {
   String product() throws SQLException {
     try (Connection connection = pool.getConnection()) {
       var meta = connection.getMetaData();
-      return meta.getDatabaseProductName() + " " + meta.getDatabaseProductVersion().split(" ")[0];
+      return meta.getDatabaseProductName()
+          + " "
+          + meta.getDatabaseProductVersion().replaceFirst(" .*", "");
     }
   }
 

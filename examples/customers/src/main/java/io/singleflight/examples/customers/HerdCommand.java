@@ -100,7 +100,7 @@ final class HerdCommand implements Callable<Integer> {
               result.requestsPerQuery(),
               time(result.p50Millis()),
               time(result.p99Millis()),
-              time(result.wallMillis())));
+              time((double) result.wallMillis())));
     }
     out.println();
     Result without = results.get(0);

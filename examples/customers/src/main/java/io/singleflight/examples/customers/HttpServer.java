@@ -19,6 +19,7 @@ import org.eclipse.jetty.server.handler.ResourceHandler;
 import org.eclipse.jetty.util.Callback;
 import org.eclipse.jetty.util.Fields;
 import org.eclipse.jetty.util.VirtualThreads;
+import org.eclipse.jetty.util.component.LifeCycle;
 import org.eclipse.jetty.util.resource.ResourceFactory;
 import org.eclipse.jetty.util.thread.QueuedThreadPool;
 import tools.jackson.databind.json.JsonMapper;
@@ -73,7 +74,7 @@ final class HttpServer implements AutoCloseable {
     try {
       server.start();
     } catch (Exception e) {
-      server.stop();
+      LifeCycle.stop(server);
       throw e;
     }
     return new HttpServer(
@@ -90,8 +91,8 @@ final class HttpServer implements AutoCloseable {
   }
 
   @Override
-  public void close() throws Exception {
-    server.stop();
+  public void close() {
+    LifeCycle.stop(server);
   }
 
   /* Found by one of its files: a jar may do without entries for its folders. */

@@ -140,7 +140,7 @@ final class Service implements AutoCloseable {
             customers.queries(),
             flights.inFlight().stream()
                 .map(f -> new Flight(f.key(), f.age().toMillis(), f.callers(), f.leader()))
-                .sorted(Comparator.comparing(Flight::ageMillis).reversed())
+                .sorted(Comparator.comparingLong(Flight::ageMillis).reversed())
                 .toList(),
             traffic.samples()));
   }
@@ -155,7 +155,7 @@ final class Service implements AutoCloseable {
   }
 
   @Override
-  public void close() throws Exception {
+  public void close() {
     traffic.close();
     http.close();
   }

@@ -24,6 +24,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import picocli.CommandLine;
 
 /** The command line, as a user runs it. */
+@SuppressWarnings("try") // what is held is not used, only closed
 class MainTest {
   private static final Pattern ROW =
       Pattern.compile(

@@ -2,8 +2,7 @@ package io.singleflight.examples.customers;
 
 import static com.microsoft.playwright.assertions.PlaywrightAssertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.within;
-import static org.awaitility.Awaitility.await;
+import static org.assertj.core.api.Assertions.withinPercentage;
 
 import com.microsoft.playwright.Browser;
 import com.microsoft.playwright.BrowserType;
@@ -33,6 +32,7 @@ import tools.jackson.databind.JsonNode;
  * is set it fails instead. {@code -Dchromium=FILE} says where it is, {@code -DskipBrowser} skips in
  * any case, {@code -Dscreenshot=FILE} takes the picture that the README shows.
  */
+@SuppressWarnings("try") // what is held is not used, only closed
 class PageBrowserTest {
   private static final int HERD = 60;
   private static final double TIMEOUT_MILLIS = 60_000;
@@ -105,13 +105,15 @@ class PageBrowserTest {
     long queriesBefore = customers.queries();
     long start = System.currentTimeMillis();
     sendHerd(HERD, 1, false);
-    awaitDrawn(start, HERD);
+    awaitDrawn();
     long middle = System.currentTimeMillis();
     sendHerd(HERD, 1, true);
-    awaitDrawn(middle, HERD);
+    awaitDrawn();
 
-    assertThat(drawn("queries", start, middle)).isCloseTo(HERD, within(1.0));
-    assertThat(drawn("queries", middle, Long.MAX_VALUE)).isBetween(0.9, HERD / 10.0);
+    assertThat(drawn("requests", start, middle)).isCloseTo(HERD, withinPercentage(10));
+    assertThat(drawn("requests", middle, Long.MAX_VALUE)).isCloseTo(HERD, withinPercentage(10));
+    assertThat(drawn("queries", start, middle)).isCloseTo(HERD, withinPercentage(10));
+    assertThat(drawn("queries", middle, Long.MAX_VALUE)).isBetween(0.9, HERD / 6.0);
     assertThat(highest("p99", start, middle)).isPositive();
 
     JsonNode server = new Client(service).live();
@@ -163,9 +165,8 @@ class PageBrowserTest {
     openPage();
     sendHerd(500, 1, false);
     for (int i = 0; i < 4; i++) {
-      long start = System.currentTimeMillis();
       sendHerd(500, 1, true);
-      awaitDrawn(start, 500);
+      awaitDrawn();
     }
     fill(500, 20, true);
     page.click("#send");
@@ -201,10 +202,10 @@ class PageBrowserTest {
     return page.locator("#herds tbody tr:nth-child(" + row + ") td").allTextContents();
   }
 
-  private void awaitDrawn(long since, int answers) {
-    await()
-        .atMost(Duration.ofSeconds(30))
-        .until(() -> Math.abs(drawn("requests", since, Long.MAX_VALUE) - answers) < 1);
+  /* A sample that was taken now or later holds all that was answered before. */
+  private void awaitDrawn() {
+    page.waitForFunction(
+        "now => charts.rates.data[0].at(-1) * 1000 >= now", (double) System.currentTimeMillis());
   }
 
   /* The area under a curve of the chart: what was counted in that time. */

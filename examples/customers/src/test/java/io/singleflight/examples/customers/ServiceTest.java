@@ -25,6 +25,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 
 /** The service over real HTTP, in front of the embedded database. */
+@SuppressWarnings("try") // what is held is not used, only closed
 class ServiceTest {
   private static final int CALLERS = 60;
   private static final Duration PATIENCE = Duration.ofSeconds(60);
