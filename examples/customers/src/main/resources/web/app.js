@@ -2,8 +2,8 @@
 
 const POLL_MILLIS = 250;
 const WINDOW_SECONDS = 60;
-const FLIGHTS_SHOWN = 6;
-const HERDS_SHOWN = 6;
+const FLIGHTS_SHOWN = 5;
+const HERDS_SHOWN = 5;
 
 const byId = id => document.getElementById(id);
 const number = value => Math.round(value).toLocaleString('en-US');
@@ -42,7 +42,7 @@ const upTo = max => decades.find(decade => decade >= max) ?? decades.at(-1);
 function drawCharts() {
   Object.values(charts).forEach(old => old.destroy());
   const line = (name, width) => ({ stroke: color(name), width, points: { show: false } });
-  const dotted = name => ({ stroke: color(name), width: 2, points: { show: true, size: 4, fill: color(name) } });
+  const dots = (name, size) => ({ stroke: color(name), paths: () => null, points: { show: true, size, width: 0, fill: color(name) } });
   charts.rates = chart(
     'rates',
     [{ ...line('requests', 2.5), fill: `${color('requests')}22` }, line('queries', 2.5)],
@@ -50,7 +50,7 @@ function drawCharts() {
     { splits: u => [0, ...decades].filter(at => at <= u.scales.y.max), text: number });
   charts.latency = chart(
     'latency',
-    [dotted('p99'), dotted('p50')],
+    [dots('p99', 7), dots('p50', 4)],
     { distr: 3, range: (_, min, max) => [10, upTo(Math.max(10000, max ?? 0))] },
     { splits: u => decades.filter(at => at >= 10 && at <= u.scales.y.max), text: at => (at < 1000 ? `${at} ms` : `${at / 1000} s`) });
   if (last) {

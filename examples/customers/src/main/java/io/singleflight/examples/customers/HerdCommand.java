@@ -16,8 +16,7 @@ import picocli.CommandLine.Spec;
 /** Sends the same herds without and with sharing, and prints what they met side by side. */
 @Command(
     name = "herd",
-    description = "Sends the same herds without and with sharing, and compares them.",
-    mixinStandardHelpOptions = true)
+    description = "Sends the same herds without and with sharing, and compares them.")
 final class HerdCommand implements Callable<Integer> {
   private static final List<Integer> NAMES = List.of(1, 20);
 
@@ -114,7 +113,11 @@ final class HerdCommand implements Callable<Integer> {
             without.p99Millis() / with.p99Millis()));
     int failures = results.stream().mapToInt(Result::failures).sum();
     if (failures > 0) {
-      out.println("NOT COMPARABLE: " + failures + " requests failed; see the service's log.");
+      out.println(
+          "NOT COMPARABLE: "
+              + failures
+              + " requests failed. Unless the log names another cause,"
+              + " the machine is too slow for this --deadline; raise it, or lower --requests.");
     }
     out.println();
     out.flush();

@@ -55,7 +55,7 @@ final class HttpServer implements AutoCloseable {
   static HttpServer start(int port, Map<String, Route> routes) throws Exception {
     QueuedThreadPool threads = new QueuedThreadPool(THREADS);
     threads.setName("http");
-    threads.setVirtualThreadsExecutor(VirtualThreads.getDefaultVirtualThreadsExecutor());
+    threads.setVirtualThreadsExecutor(VirtualThreads.getNamedVirtualThreadsExecutor("http-"));
     Server server = new Server(threads);
     HttpConfiguration config = new HttpConfiguration();
     config.setSendServerVersion(false);

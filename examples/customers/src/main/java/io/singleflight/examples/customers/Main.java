@@ -4,6 +4,7 @@ import java.io.PrintWriter;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
@@ -11,12 +12,14 @@ import picocli.CommandLine.Spec;
 @Command(
     name = "customers",
     description = "An HTTP service that saves round trips to its database by sharing calls.",
-    mixinStandardHelpOptions = true,
     subcommands = {ServeCommand.class, HerdCommand.class})
 final class Main implements Runnable {
+  @Option(names = "--help", usageHelp = true, description = "show this help")
+  private boolean help;
+
   @Spec private CommandSpec spec;
 
-  @SuppressWarnings("NullAway.Init") // picocli sets the annotated field
+  @SuppressWarnings("NullAway.Init") // picocli sets the fields
   Main() {}
 
   public static void main(String[] args) {

@@ -11,8 +11,7 @@ import picocli.CommandLine.Spec;
 /** Serves until it is interrupted. */
 @Command(
     name = "serve",
-    description = "Serves customers and the page that shows what sharing does.",
-    mixinStandardHelpOptions = true)
+    description = "Serves customers and the page that shows what sharing does.")
 final class ServeCommand implements Callable<Integer> {
   @Mixin private ServiceOptions options;
 

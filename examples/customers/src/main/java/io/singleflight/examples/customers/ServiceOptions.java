@@ -37,9 +37,12 @@ final class ServiceOptions {
   @Option(
       names = "--deadline",
       paramLabel = "SECONDS",
-      defaultValue = "60",
+      defaultValue = "300",
       description = "how long a request may take before it gets 503 (default: ${DEFAULT-VALUE})")
   private int deadlineSeconds;
+
+  @Option(names = "--help", usageHelp = true, description = "show this help")
+  private boolean help;
 
   @Spec(Target.MIXEE)
   private CommandSpec command;

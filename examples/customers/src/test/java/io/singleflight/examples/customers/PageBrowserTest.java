@@ -78,7 +78,7 @@ class PageBrowserTest {
     service = Service.start(customers, DEADLINE, 0);
     page =
         browser.newPage(
-            new Browser.NewPageOptions().setViewportSize(1240, 826).setDeviceScaleFactor(1.5));
+            new Browser.NewPageOptions().setViewportSize(1240, 840).setDeviceScaleFactor(1.5));
     page.setDefaultTimeout(TIMEOUT_MILLIS);
     page.onPageError(faults::add);
     page.onConsoleMessage(message -> {
