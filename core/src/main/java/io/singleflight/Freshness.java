@@ -14,8 +14,8 @@ public enum Freshness {
   /**
    * A call's outcome comes from an execution that began after the call began (P3). At most one
    * flight of a key runs and at most one waits behind it; callers that arrive meanwhile share the
-   * waiting one. A caller may have to wait for two executions: the one that runs, and its own. For group
-   * commit, and for reading one's own writes:
+   * waiting one. A caller may have to wait for two executions: the one that runs, and its own. For
+   * group commit, and for reading one's own writes:
    *
    * <pre>{@code
    * SingleFlight<String, Customer> flights =

@@ -108,7 +108,8 @@ public interface SingleFlight<K, V extends @Nullable Object> {
    * Joins the flight of a key, or leads a new one and performs the work on the calling thread, with
    * its thread locals and transactions intact.
    *
-   * <p>A leader cannot leave: its thread is performing the work, which is what an interrupt reaches.
+   * <p>A leader cannot leave: its thread is performing the work, which is what an interrupt
+   * reaches.
    *
    * @param key the key
    * @param work the function to perform if this call leads
@@ -127,8 +128,8 @@ public interface SingleFlight<K, V extends @Nullable Object> {
    * Joins the flight of a key, or leads a new one whose work runs on the executor, and waits for at
    * most a given time, as the leader too.
    *
-   * <p>A caller that runs out of time leaves; the work goes on for the others, and is interrupted if
-   * there are none.
+   * <p>A caller that runs out of time leaves; the work goes on for the others, and is interrupted
+   * if there are none.
    *
    * <pre>{@code
    * try {
@@ -225,8 +226,8 @@ public interface SingleFlight<K, V extends @Nullable Object> {
   /**
    * Returns the key whose work of this instance the calling thread is performing, the innermost.
    *
-   * @return the key object of the caller whose work it is; the works of other instances do not
-   *     hide it
+   * @return the key object of the caller whose work it is; the works of other instances do not hide
+   *     it
    * @throws IllegalStateException if the calling thread performs no work of this instance, or that
    *     of a batch
    */
@@ -296,7 +297,8 @@ public interface SingleFlight<K, V extends @Nullable Object> {
      * Sets where {@code submit} and timed calls run their work, and where followers' futures are
      * completed. Wrap it to carry context. If it refuses or drops a work, that is the flight's
      * failure. An executor that runs tasks on the thread that hands them in takes the deadline away
-     * from a leader of a timed call, whose thread is then busy with the work. Default: a virtual thread per task where the JVM has them, else daemon threads.
+     * from a leader of a timed call, whose thread is then busy with the work. Default: a virtual
+     * thread per task where the JVM has them, else daemon threads.
      *
      * @param executor the executor, which is not shut down by the instance
      * @return this builder
@@ -352,9 +354,9 @@ public interface SingleFlight<K, V extends @Nullable Object> {
     /**
      * Adds failures that are the leader's own and not the key's: the leader gets them, and the
      * flight is handed off. Its followers then each may fail in the same way, one after another:
-     * name only failures that the next caller need not meet, such as a refused login of the leader's
-     * user. A predicate that throws means no. Default: only the leader's own interruption, which
-     * always counts.
+     * name only failures that the next caller need not meet, such as a refused login of the
+     * leader's user. A predicate that throws means no. Default: only the leader's own interruption,
+     * which always counts.
      *
      * @param ownFailure tells whether a failure is the leader's own
      * @return this builder

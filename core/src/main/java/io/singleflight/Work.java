@@ -22,8 +22,8 @@ public interface Work<K, V extends @Nullable Object, E extends Exception> {
    *
    * @param key the key object of the caller that brought this work along
    * @return the value, which may be null
-   * @throws E if the value cannot be computed; every follower gets the same instance, so it should not
-   *     be changed afterwards
+   * @throws E if the value cannot be computed; every follower gets the same instance, so it should
+   *     not be changed afterwards
    * @throws InterruptedException if the performing thread was interrupted, which is the leader's
    *     own failure: a follower's work is performed instead
    */

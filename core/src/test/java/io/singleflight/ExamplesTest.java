@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
-import java.sql.SQLException;
+import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -79,9 +79,9 @@ class ExamplesTest {
       return CompletableFuture.completedFuture(rows.get(key));
     }
 
-    Customer brokenQuery(String key) throws SQLException, InterruptedException {
+    Customer brokenQuery(String key) throws IOException, InterruptedException {
       customerByName(key);
-      throw new SQLException("no such table");
+      throw new IOException("no such table");
     }
   }
 
@@ -132,18 +132,17 @@ class ExamplesTest {
     CompletableFuture<Customer> early = flights.submit("ada", database::customerByName);
     await().untilAtomic(database.queries, queries -> assertThat(queries).isEqualTo(1));
     CompletableFuture<Customer> late =
-        CompletableFuture.supplyAsync(
-            () -> {
-              try {
-                // example
-                database.save(new Customer("ada", 2));
-                Customer saved = flights.call("ada", database::customerByName); // sees ada's 2 orders
-                // end
-                return saved;
-              } catch (InterruptedException e) {
-                throw new AssertionError(e);
-              }
-            });
+        CompletableFuture.supplyAsync(() -> {
+          try {
+            // example
+            database.save(new Customer("ada", 2));
+            Customer saved = flights.call("ada", database::customerByName); // sees ada's 2 orders
+            // end
+            return saved;
+          } catch (InterruptedException e) {
+            throw new AssertionError(e);
+          }
+        });
     await().untilAsserted(() -> assertThat(flights.inFlight()).hasSize(2));
     database.open();
     assertThat(early.join().orders()).isEqualTo(1);
@@ -157,7 +156,7 @@ class ExamplesTest {
     // example
     try {
       flights.call("ada", database::brokenQuery);
-    } catch (SQLException e) {
+    } catch (IOException e) {
       customer = flights.call("ada", database::customerByName); // the key is free again
     }
     // end
@@ -189,11 +188,11 @@ class ExamplesTest {
     CompletableFuture<Customer> one = flights.submit("ada", database::brokenQuery);
     CompletableFuture<Customer> two = flights.submit("ada", database::brokenQuery);
 
-    // one query; both futures are completed with the same SQLException object
+    // one query; both futures are completed with the same IOException object
     // end
     database.open();
     Throwable failure = one.handle((customer, thrown) -> thrown).join();
-    assertThat(failure).isInstanceOf(SQLException.class);
+    assertThat(failure).isInstanceOf(IOException.class);
     assertThat(two.handle((customer, thrown) -> thrown).join()).isSameAs(failure);
     assertThat(database.queries).hasValue(1);
   }
@@ -215,7 +214,8 @@ class ExamplesTest {
   void call_insideWorkForAnotherKey_answers() throws Exception {
     SingleFlight<String, Customer> flights = SingleFlight.create();
     // example
-    Customer charles = flights.call("ada", key -> flights.call("charles", database::customerByName));
+    Customer charles =
+        flights.call("ada", key -> flights.call("charles", database::customerByName));
     // end
     assertThat(charles).isEqualTo(new Customer("charles", 1));
   }

@@ -39,14 +39,13 @@ class GuaranteesDocTest {
     Map<String, String> sections = promises(read(GUARANTEES));
     assertThat(sections.keySet())
         .containsExactlyElementsOf(IntStream.rangeClosed(1, 12).mapToObj(i -> "P" + i).toList());
-    sections.forEach(
-        (promise, text) -> {
-          List<MatchResult> tests = namedTests(text);
-          assertThat(tests).as("tests named by %s", promise).isNotEmpty();
-          assertThat(tests.stream().filter(test -> !exists(test)).map(MatchResult::group))
-              .as("tests named by %s that do not exist", promise)
-              .isEmpty();
-        });
+    sections.forEach((promise, text) -> {
+      List<MatchResult> tests = namedTests(text);
+      assertThat(tests).as("tests named by %s", promise).isNotEmpty();
+      assertThat(tests.stream().filter(test -> !exists(test)).map(MatchResult::group))
+          .as("tests named by %s that do not exist", promise)
+          .isEmpty();
+    });
   }
 
   @Test
@@ -74,7 +73,9 @@ class GuaranteesDocTest {
       String javadoc = read(source).replaceAll("(?m)^ *\\* ?", "");
       shown.addAll(codeOf(JAVADOC_CODE, javadoc));
     }
-    assertThat(shown).isNotEmpty().allSatisfy(code -> assertThat(partsOf(code)).isSubsetOf(compiled));
+    assertThat(shown)
+        .isNotEmpty()
+        .allSatisfy(code -> assertThat(partsOf(code)).isSubsetOf(compiled));
   }
 
   @Test
