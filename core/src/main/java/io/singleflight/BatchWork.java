@@ -8,7 +8,9 @@ import org.jspecify.annotations.Nullable;
  * The function that {@link SingleFlight#callAll callAll} brings along, to be performed for those
  * keys whose flights the call leads.
  *
- * <p>It is performed on the calling thread, outside every lock.
+ * <p>It is performed on the calling thread, outside every lock: once for all the keys whose flights
+ * the call leads, and once more, for that key alone, for each joined flight that is handed to it.
+ * An implementation need not be thread-safe unless it is given to several calls.
  *
  * @param <K> the type of the keys
  * @param <V> the type of the values

@@ -5,12 +5,15 @@ import java.time.Duration;
 /**
  * A receiver of what happens to flights, for metrics and logs.
  *
- * <p>Each callback runs on the thread that caused it, outside every lock, and delays that thread
- * alone. What a callback throws is logged once per listener and changes nothing else. Callbacks of
- * one flight may come from several threads at once: an implementation must be thread-safe.
+ * <p>Each callback runs on the thread that caused it, outside every lock, and delays what that
+ * thread does next, the work of a leader included: callbacks should be short, and must not wait for
+ * the flight that they are told of. What a callback throws is logged once per listener and changes
+ * nothing else.
  *
- * <p>Each flight is {@link #started} once and {@link #ended} once. Nothing is told of a call that
- * was refused before it had a flight.
+ * <p>Callbacks of one flight may come from several threads at once, so an implementation must be
+ * thread-safe, and in another order than things happened: a flight may be {@link #joined} before it
+ * is told to have {@link #started}, and be told to have {@link #ended} before that. Each flight is
+ * started once and ended once. Nothing is told of a call that was refused before it had a flight.
  *
  * @param <K> the type of the keys
  */
@@ -33,7 +36,8 @@ public interface FlightListener<K> {
   default void joined(K key, int callers) {}
 
   /**
-   * A caller left before the flight landed. Not fired for a leader whose work ends.
+   * A caller left before the flight landed. Not fired for a caller that stays until then, nor for a
+   * leader whose flight is {@linkplain #handedOff handed off}.
    *
    * @param key the key of the flight
    * @param departure how the caller left
@@ -50,8 +54,9 @@ public interface FlightListener<K> {
   default void handedOff(K key, Throwable failure) {}
 
   /**
-   * A flight landed or was abandoned. Fired after the followers were woken, and before the leader's
-   * own call returns.
+   * A flight landed or was abandoned. Fired after the outcome was published, so callers may have
+   * returned already; but not a leader that performs on its own thread, nor has the future of a
+   * leader been completed yet.
    *
    * @param key the key of the flight
    * @param ending what it ended in
@@ -66,7 +71,10 @@ public interface FlightListener<K> {
     INTERRUPTED,
     /** Its timeout elapsed, or its future was completed with a {@code TimeoutException}. */
     TIMED_OUT,
-    /** Its future was cancelled, or completed by somebody else than the flight. */
+    /**
+     * Its future was cancelled, or completed by somebody else than the flight; or it gave up for
+     * another reason: a deadlock, or, in a batch, the failure of another key.
+     */
     CANCELLED
   }
 

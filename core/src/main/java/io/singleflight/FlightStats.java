@@ -6,7 +6,14 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.LongAdder;
 
 /**
- * A {@link FlightListener} that counts.
+ * A {@link FlightListener} that counts. The calls that came aboard, a batch once per key, and the
+ * executions, at most, follow from the counts; the work of an abandoned flight may not have begun:
+ *
+ * <pre>{@code
+ * FlightStats.Snapshot counts = stats.snapshot();
+ * long calls = counts.started() + counts.joined();
+ * long executions = counts.started() + counts.handedOff();
+ * }</pre>
  *
  * <p>An instance may listen to several single-flights, and then counts their sum. It is
  * thread-safe; a snapshot taken while calls are in progress may have counted one part of a flight
@@ -81,12 +88,12 @@ public final class FlightStats implements FlightListener<Object> {
    * @param joined followers that came aboard
    * @param interrupted callers that left because their thread was interrupted
    * @param timedOut callers that left because their timeout elapsed
-   * @param cancelled callers that left because their future was cancelled or completed
+   * @param cancelled callers that left for another reason: {@link Departure#CANCELLED}
    * @param handedOff executions that failed for a reason of their leader's own
    * @param values flights that landed with a value
    * @param failures flights that landed with a failure
    * @param abandoned flights that the last caller left
-   * @param duration the sum of the durations of the flights that ended
+   * @param duration the sum of the durations of the flights that ended, in whatever way
    */
   public record Snapshot(
       long started,

@@ -49,8 +49,12 @@ import org.jspecify.annotations.Nullable;
  * </tbody>
  * </table>
  *
- * <p>If the leader's execution fails because its own thread was interrupted, the failure is the
- * leader's alone: the flight is handed off to a follower, which performs its own work (P5).
+ * <p><b>Hand-off.</b> If the leader's execution fails because its own thread was interrupted, the
+ * failure is the leader's alone: the flight is handed off to a follower, which performs its own
+ * work (P5). Nobody performs another caller's work. A caller whose turn comes later, because a
+ * flight was handed to it or had to wait in {@link Freshness#NEXT}, performs its work on its own
+ * thread if it is in {@code call} without a timeout or in {@code callAll}, and on the executor
+ * otherwise.
  *
  * <p><b>Thread safety.</b> Instances are thread-safe. User code (works, listeners, callbacks of
  * futures, executors) runs outside every lock (P8).
@@ -60,6 +64,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p><b>Exceptions.</b> Every method throws {@code NullPointerException} if an argument is null,
  * and what the {@code hashCode} or {@code equals} of a key throw; nothing has been registered then.
+ * A follower gets the failure of the leader's work: if callers bring works with different checked
+ * exceptions for one key, it may be of a type that the follower's own work does not declare.
  *
  * @param <K> the type of the keys, with {@code equals} and {@code hashCode} by value
  * @param <V> the type of the values
@@ -80,6 +86,16 @@ public interface SingleFlight<K, V extends @Nullable Object> {
   /**
    * Returns a builder with every option at its default.
    *
+   * <pre>{@code
+   * FlightStats stats = new FlightStats();
+   * SingleFlight<String, Customer> flights =
+   *     SingleFlight.<String, Customer>builder()
+   *         .name("customers")
+   *         .maxJoinAge(Duration.ofSeconds(5))
+   *         .listener(stats)
+   *         .build();
+   * }</pre>
+   *
    * @param <K> the type of the keys
    * @param <V> the type of the values
    * @return a new builder
@@ -91,6 +107,9 @@ public interface SingleFlight<K, V extends @Nullable Object> {
   /**
    * Joins the flight of a key, or leads a new one and performs the work on the calling thread, with
    * its thread locals and transactions intact.
+   *
+   * <p>A leader cannot leave: its thread is performing the work, which is what an interrupt
+   * reaches.
    *
    * @param key the key
    * @param work the function to perform if this call leads
@@ -108,6 +127,17 @@ public interface SingleFlight<K, V extends @Nullable Object> {
   /**
    * Joins the flight of a key, or leads a new one whose work runs on the executor, and waits for at
    * most a given time, as the leader too.
+   *
+   * <p>A caller that runs out of time leaves; the work goes on for the others, and is interrupted
+   * if there are none.
+   *
+   * <pre>{@code
+   * try {
+   *   customer = flights.call("ada", Duration.ofMillis(50), database::customerByName);
+   * } catch (TimeoutException e) {
+   *   customer = Customer.UNKNOWN; // however long the query still takes
+   * }
+   * }</pre>
    *
    * @param key the key
    * @param timeout how long to wait at most; zero or less fails at once and starts no work; a
@@ -128,8 +158,16 @@ public interface SingleFlight<K, V extends @Nullable Object> {
    * Joins the flight of a key, or leads a new one whose work runs on the executor.
    *
    * <p>The future is this caller's own: completing, cancelling or timing it out makes this caller
-   * leave and reaches nobody else. All failures but those of {@code hashCode} and {@code equals}
-   * arrive through it.
+   * leave and reaches nobody else. All failures but those of a null argument, {@code hashCode} and
+   * {@code equals} arrive through it. The leader's future is completed by the thread that lands the
+   * flight, each follower's by a task on the executor.
+   *
+   * <pre>{@code
+   * CompletableFuture<Customer> hasty = flights.submit("ada", database::customerByName);
+   * CompletableFuture<Customer> patient = flights.submit("ada", database::customerByName);
+   *
+   * hasty.cancel(true); // the query goes on, and patient gets its result
+   * }</pre>
    *
    * @param key the key
    * @param work the function to perform if this call leads
@@ -143,7 +181,13 @@ public interface SingleFlight<K, V extends @Nullable Object> {
    *
    * <p>The future is this caller's own, as with {@link #submit submit}. A {@code
    * CompletionException} around the stage's failure is removed. A stage that is null is a {@code
-   * NullPointerException}.
+   * NullPointerException}. When the last caller has left, the stage is cancelled by {@code
+   * toCompletableFuture().cancel(true)}, as far as it can be.
+   *
+   * <pre>{@code
+   * CompletableFuture<Customer> customer =
+   *     flights.callAsync("ada", key -> database.customerByNameAsync(key));
+   * }</pre>
    *
    * @param key the key
    * @param work the function to call if this call leads
@@ -157,7 +201,13 @@ public interface SingleFlight<K, V extends @Nullable Object> {
    * others, and performs the work once, on the calling thread, for those it leads.
    *
    * <p>The flights that it leads land before it waits for those that it joined, so that crossing
-   * batches cannot deadlock.
+   * batches cannot deadlock. A key for which the work has no value is absent from the answer, also
+   * for other batches; a single caller that joined its flight gets null.
+   *
+   * <pre>{@code
+   * Map<String, Customer> customers =
+   *     flights.callAll(List.of("ada", "charles"), keys -> database.customersByName(keys));
+   * }</pre>
    *
    * @param keys the keys; duplicates count once
    * @param work the function to perform for the keys that this call leads
@@ -176,7 +226,8 @@ public interface SingleFlight<K, V extends @Nullable Object> {
   /**
    * Returns the key whose work of this instance the calling thread is performing, the innermost.
    *
-   * @return the key object of the caller whose work it is
+   * @return the key object of the caller whose work it is; the works of other instances do not hide
+   *     it
    * @throws IllegalStateException if the calling thread performs no work of this instance, or that
    *     of a batch
    */
@@ -185,6 +236,12 @@ public interface SingleFlight<K, V extends @Nullable Object> {
   /**
    * Fences a key: no call that begins after this method has returned joins a flight that started
    * before (P10). The flight goes on for those aboard.
+   *
+   * <pre>{@code
+   * database.save(new Customer("ada", 2));
+   * flights.forget("ada");
+   * Customer saved = flights.call("ada", database::customerByName); // sees ada's 2 orders
+   * }</pre>
    *
    * <p>In {@link Freshness#NEXT} this detaches the running flight and the waiting one, which then
    * begins at once, as the next call does.
@@ -195,7 +252,8 @@ public interface SingleFlight<K, V extends @Nullable Object> {
   boolean forget(K key);
 
   /**
-   * Returns the flights in progress, running and waiting, but not those forgotten or abandoned.
+   * Returns the flights in progress, running and waiting, but not those forgotten, abandoned, or
+   * replaced because of {@link Builder#maxJoinAge maxJoinAge}.
    *
    * @return a snapshot, unmodifiable, in no particular order
    */
@@ -238,7 +296,9 @@ public interface SingleFlight<K, V extends @Nullable Object> {
     /**
      * Sets where {@code submit} and timed calls run their work, and where followers' futures are
      * completed. Wrap it to carry context. If it refuses or drops a work, that is the flight's
-     * failure. Default: a virtual thread per task where the JVM has them, else daemon threads.
+     * failure. An executor that runs tasks on the thread that hands them in takes the deadline away
+     * from a leader of a timed call, whose thread is then busy with the work. Default: a virtual
+     * thread per task where the JVM has them, else daemon threads.
      *
      * @param executor the executor, which is not shut down by the instance
      * @return this builder
@@ -260,7 +320,7 @@ public interface SingleFlight<K, V extends @Nullable Object> {
     }
 
     /**
-     * Sets the age from which a flight is no longer joined: the next caller starts a new one, and
+     * Sets the age after which a flight is no longer joined: the next caller starts a new one, and
      * the old one goes on for its own callers. One stuck flight then cannot take a key down. Not
      * together with {@link Freshness#NEXT}. Default: none.
      *
@@ -278,7 +338,7 @@ public interface SingleFlight<K, V extends @Nullable Object> {
     /**
      * Sets how many followers a flight may have at a time: one more gets a {@link
      * TooManyFollowersException} at once. A follower that leaves frees its place; {@code callAll}
-     * is exempt. Default: no limit.
+     * is never refused, but takes places. Default: no limit.
      *
      * @param max the number, zero or more
      * @return this builder
@@ -293,8 +353,10 @@ public interface SingleFlight<K, V extends @Nullable Object> {
 
     /**
      * Adds failures that are the leader's own and not the key's: the leader gets them, and the
-     * flight is handed off. A predicate that throws means no. Default: only the leader's own
-     * interruption.
+     * flight is handed off. Its followers then each may fail in the same way, one after another:
+     * name only failures that the next caller need not meet, such as a refused login of the
+     * leader's user. A predicate that throws means no. Default: only the leader's own interruption,
+     * which always counts.
      *
      * @param ownFailure tells whether a failure is the leader's own
      * @return this builder

@@ -12,6 +12,8 @@
  * <p>The terms, used in this sense everywhere:
  *
  * <dl>
+ *   <dt>key
+ *   <dd>what a call asks for; calls whose keys are equal share a flight
  *   <dt>call
  *   <dd>one invocation of the library by a caller; begins at invocation, ends at return
  *   <dt>work
