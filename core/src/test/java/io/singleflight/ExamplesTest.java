@@ -263,9 +263,9 @@ class ExamplesTest {
               return database.customerByName(key);
             })
         .join();
-    queried.size(); // is 1
+    int queries = queried.size(); // is 1
     // end
-    assertThat(queried).containsExactly("ada");
+    assertThat(queries).isEqualTo(1);
   }
 
   @Test
