@@ -205,11 +205,16 @@ final class Flight<K, V extends @Nullable Object> {
 
   /**
    * Hands the flight off if others than the leader are aboard: the leader alone gets the failure.
-   * Returns the seat of the leader that is to be told, the appointed follower, or neither.
+   * If none are, none can come aboard any more. Returns the seat of the leader that is to be told,
+   * the appointed follower, or neither.
    */
   synchronized @Nullable HandOff<K, V> handOff(Throwable failure) {
     int others = leaderAboard ? callers - 1 : callers;
-    if (phase != Phase.RUNNING || others == 0) {
+    if (phase != Phase.RUNNING) {
+      return null;
+    }
+    if (others == 0) {
+      detached = true;
       return null;
     }
     Seat<K, V> former = leader != null && leader.aboard ? leader : null;
