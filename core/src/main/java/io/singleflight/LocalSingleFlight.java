@@ -340,9 +340,10 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
   void land(Flight<K, V> flight, Outcome<V> outcome) {
     int callers = flight.end();
     if (callers > 0) {
-      retire(flight);
+      Seat<K, V> next = retire(flight);
       CallFuture<V> leaders = flight.leaderFuture();
       errands.deliver(flight.publish(outcome), outcome);
+      appoint(next);
       ended(flight, outcome.failure() == null ? Ending.VALUE : Ending.FAILURE, callers);
       if (leaders != null) {
         leaders.deliver(outcome);
@@ -351,21 +352,26 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
   }
 
   private void abandon(Flight<K, V> flight) {
-    retire(flight);
+    Seat<K, V> next = retire(flight);
     flight.cancel();
+    appoint(next);
     ended(flight, Ending.ABANDONED, 0);
   }
 
-  /** Takes an ended flight out of the table; the one that waits behind it gets its turn. */
-  private void retire(Flight<K, V> flight) {
+  /*
+   * Takes an ended flight out of the table and gives the one that waits behind it its turn; returns
+   * whom to appoint. That is the last thing to do: an executor may run the whole work inline.
+   */
+  private @Nullable Seat<K, V> retire(Flight<K, V> flight) {
     Flight<K, V> waiting = flight.waitingBehind();
     table.replace(flight, waiting);
-    if (waiting != null) {
-      if (!waiting.isLive()) {
-        table.remove(waiting);
-      }
-      appoint(waiting.promote());
+    if (waiting == null) {
+      return null;
     }
+    if (!waiting.isLive()) {
+      table.remove(waiting);
+    }
+    return waiting.promote();
   }
 
   private void ended(Flight<K, V> flight, Ending ending, int callers) {
