@@ -243,9 +243,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
       }
       if (callers != Flight.GONE) {
         listeners.tell(listener -> listener.joined(found.key, callers));
-        if (seat.appointed && seat.takeOver != null) {
-          appoint(seat);
-        }
+        attend(flight, seat);
         return true;
       }
       Flight<K, V> waiting =
@@ -258,9 +256,17 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
       }
       if (seat.isAboard(waiting)) {
         listeners.tell(listener -> listener.started(waiting.key));
+        attend(waiting, seat);
         return true;
       }
       flight = waiting;
+    }
+  }
+
+  /* A batch attends later, when it waits in that seat. */
+  private void attend(Flight<K, V> flight, Seat<K, V> seat) {
+    if (seat.countsAsFollower) {
+      appoint(flight.attend(seat));
     }
   }
 

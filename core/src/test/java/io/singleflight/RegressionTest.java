@@ -105,4 +105,100 @@ class RegressionTest {
     mayEnd.await();
     return 1;
   }
+
+  @Test
+  void join_listenerIsSlow_delaysNeitherWakingNorHandOff() throws Exception {
+    CountDownLatch begun = new CountDownLatch(1);
+    AtomicReference<Thread> leader = new AtomicReference<>();
+    AtomicInteger told = new AtomicInteger();
+    SingleFlight<String, Integer> flights =
+        SingleFlight.<String, Integer>builder()
+            .listener(
+                new FlightListener<String>() {
+                  @Override
+                  public void joined(String key, int callers) {
+                    if (told.getAndIncrement() < Flight.FAN_OUT) {
+                      try {
+                        gate.await();
+                      } catch (InterruptedException expected) {
+                        Thread.currentThread().interrupt();
+                      }
+                    }
+                  }
+                })
+            .build();
+    threads.submit(() ->
+        flights.call(
+            "a",
+            key -> {
+              leader.set(Thread.currentThread());
+              begun.countDown();
+              new CountDownLatch(1).await();
+              return 0;
+            }));
+    begun.await();
+    for (int i = 0; i < Flight.FAN_OUT; i++) {
+      threads.submit(() -> flights.call("a", key -> executions.incrementAndGet()));
+    }
+    await().until(() -> told.get() == Flight.FAN_OUT);
+    List<Future<Integer>> others =
+        List.of(
+            threads.submit(() -> flights.call("a", key -> 7)),
+            threads.submit(() -> flights.call("a", key -> 7)));
+    await().until(() -> told.get() == Flight.FAN_OUT + 2);
+    leader.get().interrupt();
+    for (Future<Integer> other : others) {
+      assertThat(other.get(20, TimeUnit.SECONDS)).isEqualTo(7);
+    }
+  }
+
+  @Test
+  void submit_handedOffWhileItsListenerIsTold_isPerformedOnce() throws Exception {
+    CountDownLatch begun = new CountDownLatch(1);
+    CountDownLatch joining = new CountDownLatch(1);
+    CountDownLatch told = new CountDownLatch(1);
+    AtomicReference<Thread> leader = new AtomicReference<>();
+    AtomicInteger tasks = new AtomicInteger();
+    SingleFlight<String, Integer> flights =
+        SingleFlight.<String, Integer>builder()
+            .executor(task -> {
+              if (tasks.incrementAndGet() > 1) {
+                throw new RejectedExecutionException("one task only");
+              }
+              threads.execute(task);
+            })
+            .listener(
+                new FlightListener<String>() {
+                  @Override
+                  public void joined(String key, int callers) {
+                    joining.countDown();
+                    try {
+                      told.await();
+                    } catch (InterruptedException expected) {
+                      Thread.currentThread().interrupt();
+                    }
+                  }
+                })
+            .build();
+    Future<?> leading =
+        threads.submit(() ->
+            flights.call(
+                "a",
+                key -> {
+                  leader.set(Thread.currentThread());
+                  begun.countDown();
+                  new CountDownLatch(1).await();
+                  return 0;
+                }));
+    begun.await();
+    Future<CompletableFuture<Integer>> follower =
+        threads.submit(() -> flights.submit("a", this::untilGate));
+    joining.await();
+    leader.get().interrupt();
+    await().until(leading::isDone);
+    told.countDown();
+    CompletableFuture<Integer> future = follower.get();
+    gate.countDown();
+    assertThat(future.get()).isEqualTo(1);
+  }
 }
