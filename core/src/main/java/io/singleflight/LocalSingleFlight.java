@@ -226,12 +226,12 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
 
   /** Takes a seat on a flight or on the one that waits behind it; returns false if it is gone. */
   private boolean join(Flight<K, V> found, Seat<K, V> seat) {
+    if (maxJoinAge != Long.MAX_VALUE && nanoClock.getAsLong() - found.registeredAt > maxJoinAge) {
+      found.detach();
+    }
     // A future may wait behind the work of its own thread: that is no deadlock.
     if (seat.future == null || freshness == Freshness.RUNNING) {
       Performance.failIfOwn(found);
-    }
-    if (maxJoinAge != Long.MAX_VALUE && nanoClock.getAsLong() - found.registeredAt > maxJoinAge) {
-      found.detach();
     }
     Flight<K, V> flight = found;
     while (true) {
@@ -357,13 +357,6 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     }
   }
 
-  private void abandon(Flight<K, V> flight) {
-    Seat<K, V> next = retire(flight);
-    flight.cancel();
-    appoint(next);
-    ended(flight, Ending.ABANDONED, 0);
-  }
-
   /*
    * Takes an ended flight out of the table and gives the one that waits behind it its turn; returns
    * whom to appoint. That is the last thing to do: an executor may run the whole work inline.
@@ -416,7 +409,13 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     boolean interrupted = false;
     boolean timed = nanos != Long.MAX_VALUE;
     try {
-      Performance.waitIn(seat);
+      try {
+        Performance.waitIn(seat);
+      } catch (FlightDeadlockException deadlock) {
+        if (leave(seat, Departure.CANCELLED)) {
+          throw deadlock;
+        }
+      }
       while (true) {
         Outcome<V> outcome = seat.outcome();
         if (outcome != null) {
@@ -443,9 +442,6 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
           }
         }
       }
-    } catch (FlightDeadlockException deadlock) {
-      leave(seat, Departure.CANCELLED);
-      throw deadlock;
     } finally {
       Performance.waitNoMore();
       if (interrupted) {
@@ -461,10 +457,14 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     if (departed == null) {
       return false;
     }
-    appoint(departed.appointed());
+    Seat<K, V> next = departed.last() ? retire(flight) : departed.appointed();
+    if (departed.last()) {
+      flight.cancel();
+    }
+    appoint(next);
     listeners.tell(listener -> listener.left(flight.key, departure));
     if (departed.last()) {
-      abandon(flight);
+      ended(flight, Ending.ABANDONED, 0);
     }
     return true;
   }

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import java.lang.reflect.Field;
+import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
@@ -13,6 +14,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -200,5 +202,97 @@ class RegressionTest {
     CompletableFuture<Integer> future = follower.get();
     gate.countDown();
     assertThat(future.get()).isEqualTo(1);
+  }
+
+  @Test
+  void submit_handedOffInlineByAnInterruptedLeader_isNotInterrupted() throws Exception {
+    CountDownLatch begun = new CountDownLatch(1);
+    AtomicReference<Thread> leader = new AtomicReference<>();
+    SingleFlight<String, Integer> flights =
+        SingleFlight.<String, Integer>builder().executor(Runnable::run).build();
+    Future<Boolean> leading =
+        threads.submit(() -> {
+          try {
+            flights.call(
+                "a",
+                key -> {
+                  leader.set(Thread.currentThread());
+                  begun.countDown();
+                  while (!Thread.currentThread().isInterrupted()) {
+                    Thread.onSpinWait();
+                  }
+                  throw new IllegalStateException("interrupted");
+                });
+            return false;
+          } catch (IllegalStateException expected) {
+            return Thread.currentThread().isInterrupted();
+          }
+        });
+    begun.await();
+    CompletableFuture<Boolean> follower = new CompletableFuture<>();
+    CompletableFuture<Integer> future =
+        flights.submit(
+            "a",
+            key -> {
+              follower.complete(Thread.currentThread().isInterrupted());
+              return 1;
+            });
+    leader.get().interrupt();
+    assertThat(leading.get()).isTrue();
+    assertThat(future.get()).isEqualTo(1);
+    assertThat(follower.get()).isFalse();
+  }
+
+  @Test
+  void call_insideAWorkTooOldToJoin_startsANewFlight() throws Exception {
+    AtomicLong now = new AtomicLong();
+    SingleFlight<String, Integer> flights =
+        SingleFlight.<String, Integer>builder().maxJoinAge(Duration.ofNanos(1)).build(now::get);
+    int value =
+        flights.call(
+            "a",
+            outer -> {
+              now.set(2);
+              return flights.call("a", inner -> 7);
+            });
+    assertThat(value).isEqualTo(7);
+  }
+
+  @Test
+  void cancel_listenerIsSlow_holdsUpNeitherTheInterruptNorTheNext() throws Exception {
+    CountDownLatch begun = new CountDownLatch(1);
+    CountDownLatch interrupted = new CountDownLatch(1);
+    SingleFlight<String, Integer> flights =
+        SingleFlight.<String, Integer>builder()
+            .freshness(Freshness.NEXT)
+            .listener(
+                new FlightListener<String>() {
+                  @Override
+                  public void left(String key, Departure departure) {
+                    try {
+                      gate.await();
+                    } catch (InterruptedException expected) {
+                      Thread.currentThread().interrupt();
+                    }
+                  }
+                })
+            .build();
+    CompletableFuture<Integer> first =
+        flights.submit(
+            "a",
+            key -> {
+              begun.countDown();
+              try {
+                new CountDownLatch(1).await();
+              } finally {
+                interrupted.countDown();
+              }
+              return 0;
+            });
+    begun.await();
+    CompletableFuture<Integer> second = flights.submit("a", key -> 2);
+    threads.execute(() -> first.cancel(true));
+    assertThat(second.get(20, TimeUnit.SECONDS)).isEqualTo(2);
+    interrupted.await();
   }
 }
