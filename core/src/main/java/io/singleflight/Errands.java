@@ -53,6 +53,8 @@ final class Errands {
   /** Has a task run by the executor, or else gives what went wrong to {@code orElse}. */
   void execute(Runnable task, Consumer<Throwable> orElse) {
     AtomicBoolean taken = new AtomicBoolean();
+    // The task may be another caller's and run inline: this thread's interruption is not its own.
+    boolean interrupted = Thread.interrupted();
     try {
       if (custom == null) {
         standard.execute(task);
@@ -62,6 +64,10 @@ final class Errands {
     } catch (Throwable refusal) {
       if (taken.compareAndSet(false, true)) {
         orElse.accept(refusal);
+      }
+    } finally {
+      if (interrupted) {
+        Thread.currentThread().interrupt();
       }
     }
   }

@@ -28,7 +28,7 @@ final class Flight<K, V extends @Nullable Object> {
    * Waking: everybody who wakes with the outcome wakes up to FAN_OUT more. Each blocked thread is
    * taken off the list by exactly one waker, and passes the outcome check, hence wakes others in
    * turn, whatever woke it; so nobody is forgotten and the leader pays for FAN_OUT threads at most.
-   * A batch that is not waiting in its seat is passed over: it will see the outcome before it parks.
+   * A caller that is not attentive is passed over: it will see the outcome before it parks.
    */
 
   static final int FAN_OUT = 4;
@@ -100,6 +100,7 @@ final class Flight<K, V extends @Nullable Object> {
     }
     if (leader != null) {
       this.leader = leader;
+      leader.attentive = true;
       append(leader);
     }
   }
@@ -124,9 +125,6 @@ final class Flight<K, V extends @Nullable Object> {
     }
     callers++;
     append(seat);
-    if (phase == Phase.VACANT) {
-      elect();
-    }
     return callers;
   }
 
@@ -171,12 +169,10 @@ final class Flight<K, V extends @Nullable Object> {
     return elect();
   }
 
-  /** Tells that a batch now waits in its seat; it may have to perform at once. */
-  synchronized void attend(Seat<K, V> seat) {
+  /** Tells that a caller can be told now; returns whom to appoint at once, if anybody. */
+  synchronized @Nullable Seat<K, V> attend(Seat<K, V> seat) {
     seat.attentive = true;
-    if (phase == Phase.VACANT) {
-      elect();
-    }
+    return phase == Phase.VACANT ? elect() : null;
   }
 
   /** Begins the work of the caller that was appointed; returns false if the flight has ended. */

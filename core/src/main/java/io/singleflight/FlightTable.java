@@ -189,11 +189,17 @@ final class FlightTable<K, V extends @Nullable Object> {
     };
   }
 
-  /* A sample of slots, not the one crowded slot, decides: equal hash codes must not make it grow. */
+  /*
+   * A sample of slots, not the one crowded slot, decides: equal hash codes must not make it grow. It
+   * is spread over the whole table, by an uneven step: nor must hash codes that lie close together.
+   */
   private void growIfCrowded(Slots current, int index) {
+    int length = current.array.length;
     int occupied = 0;
     for (int i = 0; i < SAMPLE; i++) {
-      if (SLOT.getVolatile(current.array, (index + i) & (current.array.length - 1)) != null) {
+      int other = (index + i * (length / SAMPLE + 1)) & (length - 1);
+      Object content = SLOT.getVolatile(current.array, other);
+      if (content != null && content != UNSET) {
         occupied++;
       }
     }

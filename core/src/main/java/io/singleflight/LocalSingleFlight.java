@@ -226,12 +226,12 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
 
   /** Takes a seat on a flight or on the one that waits behind it; returns false if it is gone. */
   private boolean join(Flight<K, V> found, Seat<K, V> seat) {
+    if (maxJoinAge != Long.MAX_VALUE && nanoClock.getAsLong() - found.registeredAt > maxJoinAge) {
+      found.detach();
+    }
     // A future may wait behind the work of its own thread: that is no deadlock.
     if (seat.future == null || freshness == Freshness.RUNNING) {
       Performance.failIfOwn(found);
-    }
-    if (maxJoinAge != Long.MAX_VALUE && nanoClock.getAsLong() - found.registeredAt > maxJoinAge) {
-      found.detach();
     }
     Flight<K, V> flight = found;
     while (true) {
@@ -243,9 +243,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
       }
       if (callers != Flight.GONE) {
         listeners.tell(listener -> listener.joined(found.key, callers));
-        if (seat.appointed && seat.takeOver != null) {
-          appoint(seat);
-        }
+        attend(flight, seat);
         return true;
       }
       Flight<K, V> waiting =
@@ -258,9 +256,17 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
       }
       if (seat.isAboard(waiting)) {
         listeners.tell(listener -> listener.started(waiting.key));
+        attend(waiting, seat);
         return true;
       }
       flight = waiting;
+    }
+  }
+
+  /* A batch attends later, when it waits in that seat. */
+  private void attend(Flight<K, V> flight, Seat<K, V> seat) {
+    if (seat.countsAsFollower) {
+      appoint(flight.attend(seat));
     }
   }
 
@@ -340,9 +346,10 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
   void land(Flight<K, V> flight, Outcome<V> outcome) {
     int callers = flight.end();
     if (callers > 0) {
-      retire(flight);
+      Seat<K, V> next = retire(flight);
       CallFuture<V> leaders = flight.leaderFuture();
       errands.deliver(flight.publish(outcome), outcome);
+      appoint(next);
       ended(flight, outcome.failure() == null ? Ending.VALUE : Ending.FAILURE, callers);
       if (leaders != null) {
         leaders.deliver(outcome);
@@ -350,22 +357,20 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     }
   }
 
-  private void abandon(Flight<K, V> flight) {
-    retire(flight);
-    flight.cancel();
-    ended(flight, Ending.ABANDONED, 0);
-  }
-
-  /** Takes an ended flight out of the table; the one that waits behind it gets its turn. */
-  private void retire(Flight<K, V> flight) {
+  /*
+   * Takes an ended flight out of the table and gives the one that waits behind it its turn; returns
+   * whom to appoint. That is the last thing to do: an executor may run the whole work inline.
+   */
+  private @Nullable Seat<K, V> retire(Flight<K, V> flight) {
     Flight<K, V> waiting = flight.waitingBehind();
     table.replace(flight, waiting);
-    if (waiting != null) {
-      if (!waiting.isLive()) {
-        table.remove(waiting);
-      }
-      appoint(waiting.promote());
+    if (waiting == null) {
+      return null;
     }
+    if (!waiting.isLive()) {
+      table.remove(waiting);
+    }
+    return waiting.promote();
   }
 
   private void ended(Flight<K, V> flight, Ending ending, int callers) {
@@ -404,7 +409,13 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     boolean interrupted = false;
     boolean timed = nanos != Long.MAX_VALUE;
     try {
-      Performance.waitIn(seat);
+      try {
+        Performance.waitIn(seat);
+      } catch (FlightDeadlockException deadlock) {
+        if (leave(seat, Departure.CANCELLED)) {
+          throw deadlock;
+        }
+      }
       while (true) {
         Outcome<V> outcome = seat.outcome();
         if (outcome != null) {
@@ -431,9 +442,6 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
           }
         }
       }
-    } catch (FlightDeadlockException deadlock) {
-      leave(seat, Departure.CANCELLED);
-      throw deadlock;
     } finally {
       Performance.waitNoMore();
       if (interrupted) {
@@ -449,10 +457,14 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     if (departed == null) {
       return false;
     }
-    appoint(departed.appointed());
+    Seat<K, V> next = departed.last() ? retire(flight) : departed.appointed();
+    if (departed.last()) {
+      flight.cancel();
+    }
+    appoint(next);
     listeners.tell(listener -> listener.left(flight.key, departure));
     if (departed.last()) {
-      abandon(flight);
+      ended(flight, Ending.ABANDONED, 0);
     }
     return true;
   }

@@ -153,7 +153,7 @@ final class Performance {
   /** Throws if the calling thread performs what a flight waits for. */
   static void failIfOwn(Flight<?, ?> flight) {
     Performance awaited = flight.awaitedPerformance();
-    if (awaited != null && awaited.thread == Thread.currentThread()) {
+    if (awaited != null && awaited.thread == Thread.currentThread() && flight.isLive()) {
       throw new FlightDeadlockException(
           "this call could only wait for itself: thread %s, which performs %s, asks for it again"
               .formatted(awaited.threadName(), flight.describe()));

@@ -29,7 +29,10 @@ final class Seat<K, V extends @Nullable Object> {
   // guarded by the monitor of the flight
   boolean aboard;
 
-  /** Whether this caller can be told to perform; a batch can only while it waits in this seat. */
+  /**
+   * Whether this caller can be told to perform or to wake others: not while its listeners are told,
+   * and a batch only while it waits in this seat.
+   */
   boolean attentive;
 
   @Nullable Seat<K, V> previous;
@@ -39,32 +42,30 @@ final class Seat<K, V extends @Nullable Object> {
       @Nullable Thread thread,
       @Nullable CallFuture<V> future,
       @Nullable Consumer<Seat<K, V>> takeOver,
-      boolean countsAsFollower,
-      boolean attentive) {
+      boolean countsAsFollower) {
     this.thread = thread;
     this.future = future;
     this.takeOver = takeOver;
     this.countsAsFollower = countsAsFollower;
-    this.attentive = attentive;
   }
 
   /** The seat of a thread that performs its work itself. */
   static <K, V extends @Nullable Object> Seat<K, V> ofThread() {
-    return new Seat<>(Thread.currentThread(), null, null, true, true);
+    return new Seat<>(Thread.currentThread(), null, null, true);
   }
 
   /** The seat of a thread whose work runs on the executor. */
   static <K, V extends @Nullable Object> Seat<K, V> ofThread(Consumer<Seat<K, V>> takeOver) {
-    return new Seat<>(Thread.currentThread(), null, takeOver, true, true);
+    return new Seat<>(Thread.currentThread(), null, takeOver, true);
   }
 
   static <K, V extends @Nullable Object> Seat<K, V> ofBatch() {
-    return new Seat<>(Thread.currentThread(), null, null, false, false);
+    return new Seat<>(Thread.currentThread(), null, null, false);
   }
 
   static <K, V extends @Nullable Object> Seat<K, V> ofFuture(
       CallFuture<V> future, Consumer<Seat<K, V>> takeOver) {
-    return new Seat<>(null, future, takeOver, true, true);
+    return new Seat<>(null, future, takeOver, true);
   }
 
   Flight<K, V> flight() {

@@ -1,0 +1,298 @@
+package io.singleflight;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import java.lang.reflect.Field;
+import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicReference;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** Defects that were found by review, each with the interleaving that showed it. */
+@Timeout(60)
+class RegressionTest {
+
+  private final ExecutorService threads = Executors.newCachedThreadPool();
+  private final CountDownLatch gate = new CountDownLatch(1);
+  private final AtomicInteger executions = new AtomicInteger();
+
+  @AfterEach
+  void stopThreads() {
+    gate.countDown();
+    threads.shutdownNow();
+  }
+
+  private Integer untilGate(String key) throws InterruptedException {
+    gate.await();
+    return executions.incrementAndGet();
+  }
+
+  @Test
+  void insert_equalHashCodesAmongDenseOnes_doesNotGrowTheTable() throws Exception {
+    FlightTable<Integer, Integer> table = new FlightTable<>();
+    for (int i = 0; i < 1000; i++) {
+      table.insert(new Flight<>(i, i % 100, "table", 0, null, null));
+    }
+    assertThat(slotsOf(table)).isEqualTo(1024);
+  }
+
+  private static int slotsOf(FlightTable<?, ?> table) throws ReflectiveOperationException {
+    Field slots = FlightTable.class.getDeclaredField("slots");
+    slots.setAccessible(true);
+    Field array = slots.get(table).getClass().getDeclaredField("array");
+    array.setAccessible(true);
+    return ((Object[]) array.get(slots.get(table))).length;
+  }
+
+  @Test
+  void land_executorRunsTheNextWorkInline_wakesItsOwnFollowersFirst() throws Exception {
+    CountDownLatch running = new CountDownLatch(1);
+    CountDownLatch landing = new CountDownLatch(1);
+    SingleFlight<String, Integer> flights =
+        SingleFlight.<String, Integer>builder()
+            .freshness(Freshness.NEXT)
+            .executor(Runnable::run)
+            .build();
+    // The first flight waits for its turn behind a blocking one, so that it can have followers.
+    Future<Integer> first =
+        threads.submit(() ->
+            flights.call(
+                "a",
+                key -> {
+                  running.countDown();
+                  landing.await();
+                  return 0;
+                }));
+    running.await();
+    CountDownLatch secondBegun = new CountDownLatch(1);
+    CountDownLatch secondMayEnd = new CountDownLatch(1);
+    AtomicReference<Thread> second = new AtomicReference<>();
+    List<Future<Integer>> waiting =
+        List.of(
+            threads.submit(() -> flights.call("a", key -> lead(secondBegun, secondMayEnd))),
+            threads.submit(() -> flights.call("a", key -> lead(secondBegun, secondMayEnd))));
+    await().until(() -> flights.inFlight().stream().mapToInt(InFlight::callers).sum() == 3);
+    landing.countDown();
+    first.get();
+    secondBegun.await();
+    CompletableFuture<Void> submitted =
+        CompletableFuture.runAsync(
+            () -> {
+              second.set(Thread.currentThread());
+              flights.submit("a", this::untilGate);
+            },
+            threads);
+    submitted.get();
+    secondMayEnd.countDown();
+    // The landing thread is busy with the third work; the other caller of the second has its value.
+    await().until(() -> waiting.stream().anyMatch(Future::isDone));
+    assertThat(executions).hasValue(0);
+  }
+
+  private static Integer lead(CountDownLatch begun, CountDownLatch mayEnd)
+      throws InterruptedException {
+    begun.countDown();
+    mayEnd.await();
+    return 1;
+  }
+
+  @Test
+  void join_listenerIsSlow_delaysNeitherWakingNorHandOff() throws Exception {
+    CountDownLatch begun = new CountDownLatch(1);
+    AtomicReference<Thread> leader = new AtomicReference<>();
+    AtomicInteger told = new AtomicInteger();
+    SingleFlight<String, Integer> flights =
+        SingleFlight.<String, Integer>builder()
+            .listener(
+                new FlightListener<String>() {
+                  @Override
+                  public void joined(String key, int callers) {
+                    if (told.getAndIncrement() < Flight.FAN_OUT) {
+                      try {
+                        gate.await();
+                      } catch (InterruptedException expected) {
+                        Thread.currentThread().interrupt();
+                      }
+                    }
+                  }
+                })
+            .build();
+    threads.submit(() ->
+        flights.call(
+            "a",
+            key -> {
+              leader.set(Thread.currentThread());
+              begun.countDown();
+              new CountDownLatch(1).await();
+              return 0;
+            }));
+    begun.await();
+    for (int i = 0; i < Flight.FAN_OUT; i++) {
+      threads.submit(() -> flights.call("a", key -> executions.incrementAndGet()));
+    }
+    await().until(() -> told.get() == Flight.FAN_OUT);
+    List<Future<Integer>> others =
+        List.of(
+            threads.submit(() -> flights.call("a", key -> 7)),
+            threads.submit(() -> flights.call("a", key -> 7)));
+    await().until(() -> told.get() == Flight.FAN_OUT + 2);
+    leader.get().interrupt();
+    for (Future<Integer> other : others) {
+      assertThat(other.get(20, TimeUnit.SECONDS)).isEqualTo(7);
+    }
+  }
+
+  @Test
+  void submit_handedOffWhileItsListenerIsTold_isPerformedOnce() throws Exception {
+    CountDownLatch begun = new CountDownLatch(1);
+    CountDownLatch joining = new CountDownLatch(1);
+    CountDownLatch told = new CountDownLatch(1);
+    AtomicReference<Thread> leader = new AtomicReference<>();
+    AtomicInteger tasks = new AtomicInteger();
+    SingleFlight<String, Integer> flights =
+        SingleFlight.<String, Integer>builder()
+            .executor(task -> {
+              if (tasks.incrementAndGet() > 1) {
+                throw new RejectedExecutionException("one task only");
+              }
+              threads.execute(task);
+            })
+            .listener(
+                new FlightListener<String>() {
+                  @Override
+                  public void joined(String key, int callers) {
+                    joining.countDown();
+                    try {
+                      told.await();
+                    } catch (InterruptedException expected) {
+                      Thread.currentThread().interrupt();
+                    }
+                  }
+                })
+            .build();
+    Future<?> leading =
+        threads.submit(() ->
+            flights.call(
+                "a",
+                key -> {
+                  leader.set(Thread.currentThread());
+                  begun.countDown();
+                  new CountDownLatch(1).await();
+                  return 0;
+                }));
+    begun.await();
+    Future<CompletableFuture<Integer>> follower =
+        threads.submit(() -> flights.submit("a", this::untilGate));
+    joining.await();
+    leader.get().interrupt();
+    await().until(leading::isDone);
+    told.countDown();
+    CompletableFuture<Integer> future = follower.get();
+    gate.countDown();
+    assertThat(future.get()).isEqualTo(1);
+  }
+
+  @Test
+  void submit_handedOffInlineByAnInterruptedLeader_isNotInterrupted() throws Exception {
+    CountDownLatch begun = new CountDownLatch(1);
+    AtomicReference<Thread> leader = new AtomicReference<>();
+    SingleFlight<String, Integer> flights =
+        SingleFlight.<String, Integer>builder().executor(Runnable::run).build();
+    Future<Boolean> leading =
+        threads.submit(() -> {
+          try {
+            flights.call(
+                "a",
+                key -> {
+                  leader.set(Thread.currentThread());
+                  begun.countDown();
+                  while (!Thread.currentThread().isInterrupted()) {
+                    Thread.onSpinWait();
+                  }
+                  throw new IllegalStateException("interrupted");
+                });
+            return false;
+          } catch (IllegalStateException expected) {
+            return Thread.currentThread().isInterrupted();
+          }
+        });
+    begun.await();
+    CompletableFuture<Boolean> follower = new CompletableFuture<>();
+    CompletableFuture<Integer> future =
+        flights.submit(
+            "a",
+            key -> {
+              follower.complete(Thread.currentThread().isInterrupted());
+              return 1;
+            });
+    leader.get().interrupt();
+    assertThat(leading.get()).isTrue();
+    assertThat(future.get()).isEqualTo(1);
+    assertThat(follower.get()).isFalse();
+  }
+
+  @Test
+  void call_insideAWorkTooOldToJoin_startsANewFlight() throws Exception {
+    AtomicLong now = new AtomicLong();
+    SingleFlight<String, Integer> flights =
+        SingleFlight.<String, Integer>builder().maxJoinAge(Duration.ofNanos(1)).build(now::get);
+    int value =
+        flights.call(
+            "a",
+            outer -> {
+              now.set(2);
+              return flights.call("a", inner -> 7);
+            });
+    assertThat(value).isEqualTo(7);
+  }
+
+  @Test
+  void cancel_listenerIsSlow_holdsUpNeitherTheInterruptNorTheNext() throws Exception {
+    CountDownLatch begun = new CountDownLatch(1);
+    CountDownLatch interrupted = new CountDownLatch(1);
+    SingleFlight<String, Integer> flights =
+        SingleFlight.<String, Integer>builder()
+            .freshness(Freshness.NEXT)
+            .listener(
+                new FlightListener<String>() {
+                  @Override
+                  public void left(String key, Departure departure) {
+                    try {
+                      gate.await();
+                    } catch (InterruptedException expected) {
+                      Thread.currentThread().interrupt();
+                    }
+                  }
+                })
+            .build();
+    CompletableFuture<Integer> first =
+        flights.submit(
+            "a",
+            key -> {
+              begun.countDown();
+              try {
+                new CountDownLatch(1).await();
+              } finally {
+                interrupted.countDown();
+              }
+              return 0;
+            });
+    begun.await();
+    CompletableFuture<Integer> second = flights.submit("a", key -> 2);
+    threads.execute(() -> first.cancel(true));
+    assertThat(second.get(20, TimeUnit.SECONDS)).isEqualTo(2);
+    interrupted.await();
+  }
+}
