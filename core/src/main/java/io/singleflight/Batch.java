@@ -46,10 +46,9 @@ final class Batch<K, V extends @Nullable Object, E extends Exception> {
         outcomes.put(each.getKey(), await(each.getKey(), each.getValue()));
       }
       return values();
-    } catch (InterruptedException interruption) {
-      departure = Departure.INTERRUPTED;
-      throw interruption;
     } catch (Throwable failure) {
+      departure =
+          failure instanceof InterruptedException ? Departure.INTERRUPTED : Departure.CANCELLED;
       led.values().forEach(flight -> flights.land(flight, Outcome.failure(failure)));
       throw failure;
     } finally {

@@ -1,5 +1,7 @@
 package io.singleflight;
 
+import static java.util.Objects.requireNonNull;
+
 import io.singleflight.FlightListener.Departure;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
@@ -57,6 +59,7 @@ final class CallFuture<V extends @Nullable Object> extends CompletableFuture<V> 
 
   @Override
   public CompletableFuture<V> completeAsync(Supplier<? extends V> supplier, Executor executor) {
+    requireNonNull(supplier, "supplier");
     super.completeAsync(
         () -> {
           try {

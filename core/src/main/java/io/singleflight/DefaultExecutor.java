@@ -20,7 +20,7 @@ final class DefaultExecutor {
         TimeUnit.SECONDS,
         new SynchronousQueue<>(),
         task -> {
-          Thread thread = new Thread(task, name + "-" + number.getAndIncrement());
+          Thread thread = new Thread(null, task, name + "-" + number.getAndIncrement(), 0, false);
           thread.setDaemon(true);
           return thread;
         });

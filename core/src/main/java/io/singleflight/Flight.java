@@ -65,7 +65,6 @@ final class Flight<K, V extends @Nullable Object> {
   // guarded by this
   private Phase phase;
   private boolean detached;
-  private boolean begun;
   private int callers = 1;
   private boolean leaderAboard = true;
   private @Nullable Seat<K, V> leader;
@@ -95,7 +94,6 @@ final class Flight<K, V extends @Nullable Object> {
     this(key, hash, instanceName, now, Phase.ASSIGNED, (Flight<K, V>) null);
     if (performance != null) {
       this.phase = Phase.RUNNING;
-      this.begun = true;
       this.performance = performance;
     }
     if (leader != null) {
@@ -117,7 +115,8 @@ final class Flight<K, V extends @Nullable Object> {
 
   /** Takes a seat; returns the number of callers then, or {@link #GONE}, or {@link #FULL}. */
   synchronized int board(Seat<K, V> seat, int maxFollowers, Freshness freshness) {
-    if (detached || phase == Phase.ENDED || (freshness == Freshness.NEXT && begun)) {
+    boolean tooLate = freshness == Freshness.NEXT && phase == Phase.RUNNING;
+    if (detached || phase == Phase.ENDED || tooLate) {
       return GONE;
     }
     if (seat.countsAsFollower && callers > maxFollowers) {
@@ -145,6 +144,11 @@ final class Flight<K, V extends @Nullable Object> {
   synchronized @Nullable Flight<K, V> waitingBehind() {
     Flight<K, V> waiting = successor;
     return waiting != null && waiting.isLive() ? waiting : null;
+  }
+
+  /* A flight that is stuck must not hold on to all those that came after it. */
+  synchronized void letGoOfSuccessor() {
+    successor = null;
   }
 
   synchronized boolean isLive() {
@@ -175,8 +179,8 @@ final class Flight<K, V extends @Nullable Object> {
     return phase == Phase.VACANT ? elect() : null;
   }
 
-  /** Begins the work of the caller that was appointed; returns false if the flight has ended. */
-  synchronized boolean begin(Seat<K, V> seat, Performance by) {
+  /** Begins the work of the caller that was appointed; returns false if it is so no more. */
+  synchronized boolean begin(Seat<K, V> seat, @Nullable Performance by) {
     if (phase != Phase.ASSIGNED || leader != seat) {
       return false;
     }
@@ -184,7 +188,6 @@ final class Flight<K, V extends @Nullable Object> {
       remove(seat);
     }
     phase = Phase.RUNNING;
-    begun = true;
     performance = by;
     return true;
   }
@@ -260,12 +263,11 @@ final class Flight<K, V extends @Nullable Object> {
       phase = Phase.ENDED;
       return new Departed<>(true, null);
     }
-    boolean wasLeader = leader == seat;
-    if (wasLeader) {
-      leaderAboard = false;
+    if (leader != seat) {
+      return new Departed<>(false, null);
     }
-    boolean replaced = wasLeader && phase == Phase.ASSIGNED && seat.takeOver == null;
-    return new Departed<>(false, replaced ? elect() : null);
+    leaderAboard = false;
+    return new Departed<>(false, phase == Phase.ASSIGNED ? elect() : null);
   }
 
   /** The first step of landing: unjoinable. Returns the number of callers, or 0 if abandoned. */

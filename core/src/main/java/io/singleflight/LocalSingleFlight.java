@@ -170,17 +170,19 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
 
   @Override
   public boolean forget(K key) {
-    Flight<K, V> flight = table.find(key, hash(key));
-    if (flight == null) {
-      return false;
-    }
-    boolean detached = flight.detach();
-    Flight<K, V> waiting = flight.waitingBehind();
-    table.remove(flight);
-    if (waiting != null) {
-      detached |= waiting.detach();
-      table.remove(waiting);
-      appoint(waiting.promote());
+    int hash = hash(key);
+    boolean detached = false;
+    Flight<K, V> flight = table.find(key, hash);
+    while (flight != null && !detached) {
+      detached = flight.detach();
+      Flight<K, V> waiting = flight.waitingBehind();
+      table.remove(flight);
+      if (waiting != null) {
+        detached |= waiting.detach();
+        table.remove(waiting);
+        appoint(waiting.promote());
+      }
+      flight = table.find(key, hash);
     }
     return detached;
   }
@@ -275,7 +277,11 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     if (seat != null && seat.takeOver != null) {
       errands.execute(
           () -> seat.takeOver.accept(seat),
-          refusal -> land(seat.flight(), Outcome.failure(refusal)));
+          refusal -> {
+            if (seat.flight().begin(seat, null)) {
+              land(seat.flight(), Outcome.failure(refusal));
+            }
+          });
     } else if (seat != null) {
       LockSupport.unpark(seat.thread);
     }
@@ -364,6 +370,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
   private @Nullable Seat<K, V> retire(Flight<K, V> flight) {
     Flight<K, V> waiting = flight.waitingBehind();
     table.replace(flight, waiting);
+    flight.letGoOfSuccessor();
     if (waiting == null) {
       return null;
     }
