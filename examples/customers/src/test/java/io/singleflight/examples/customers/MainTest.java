@@ -40,22 +40,22 @@ class MainTest {
 
   @Test
   void herd_withoutAndWithSharing_printsWhatReachedTheDatabase() {
-    int exit = commandLine.execute("herd", "--requests", "120", "--data", folder.toString());
+    int exit = commandLine.execute("herd", "--requests", "60", "--data", folder.toString());
 
     assertThat(err.toString()).isEmpty();
     assertThat(exit).isZero();
     List<Row> rows = rows();
     assertThat(rows).extracting(Row::names).containsExactly(1, 1, 20, 20);
     assertThat(rows).extracting(Row::sharing).containsExactly("off", "on", "off", "on");
-    assertThat(rows).extracting(Row::requests).containsOnly(120);
-    assertThat(rows.get(0).queries()).isEqualTo(120);
-    assertThat(rows.get(1).queries()).isBetween(1, 12);
-    assertThat(rows.get(2).queries()).isEqualTo(120);
+    assertThat(rows).extracting(Row::requests).containsOnly(60);
+    assertThat(rows.get(0).queries()).isEqualTo(60);
+    assertThat(rows.get(1).queries()).isBetween(1, 10);
+    assertThat(rows.get(2).queries()).isEqualTo(60);
     assertThat(rows.get(3).queries()).isBetween(20, 60);
     assertThat(rows)
         .allSatisfy(row -> assertThat(row.ratio()).isEqualTo(ratio(row.requests(), row.queries())));
     assertThat(out.toString())
-        .contains("sharing took the queries from 120 to " + rows.get(1).queries());
+        .contains("sharing took the queries from 60 to " + rows.get(1).queries());
   }
 
   @Test

@@ -15,6 +15,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -37,6 +38,7 @@ class ServiceTest {
 
   @BeforeAll
   static void start() throws Exception {
+    Awaitility.setDefaultTimeout(PATIENCE);
     customers = CustomerDatabase.open(CustomerDatabase.embedded(folder), PATIENCE, orders -> {});
     service = Service.start(customers, PATIENCE, 0);
     client = new Client(service);
@@ -44,6 +46,7 @@ class ServiceTest {
 
   @AfterAll
   static void stop() throws Exception {
+    Awaitility.reset();
     service.close();
     customers.close();
   }
