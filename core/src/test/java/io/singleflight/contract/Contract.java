@@ -24,7 +24,7 @@ import org.junit.jupiter.api.AfterEach;
  */
 public abstract class Contract implements SingleFlightFactory {
 
-  static final Duration PATIENCE = Duration.ofSeconds(60);
+  static final Duration PATIENCE = Duration.ofSeconds(20);
   static final Object KEY = "k";
 
   private final List<SingleFlight<?, ?>> instances = new ArrayList<>();

@@ -73,11 +73,11 @@ final class GatedWork {
 
   Object perform(Object calledWith) {
     begin(calledWith);
-    while (true) {
+    while (!gate.isDone()) {
       try {
-        return gate.get();
-      } catch (ExecutionException failure) {
-        throw sneaky(failure.getCause());
+        gate.handle((value, failure) -> null).get();
+      } catch (ExecutionException impossible) {
+        throw new AssertionError(impossible);
       } catch (InterruptedException interruption) {
         interrupted.countDown();
         if (!stubborn) {
@@ -85,6 +85,11 @@ final class GatedWork {
         }
       }
     }
+    Throwable failed = gate.<Throwable>handle((value, failure) -> failure).join();
+    if (failed != null) {
+      throw sneaky(failed);
+    }
+    return gate.join();
   }
 
   CompletionStage<Object> performAsync(Object calledWith) {
