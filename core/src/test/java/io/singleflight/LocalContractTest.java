@@ -70,9 +70,7 @@ class LocalContractTest {
   void maxJoinAge_exceeded_startsANewFlightAndTheOldOneGoesOn() throws Exception {
     AtomicLong clock = new AtomicLong(Long.MAX_VALUE - 3);
     SingleFlight<String, Integer> flights =
-        SingleFlight.<String, Integer>builder()
-            .maxJoinAge(Duration.ofNanos(10))
-            .build(clock::get);
+        SingleFlight.<String, Integer>builder().maxJoinAge(Duration.ofNanos(10)).build(clock::get);
     CompletableFuture<Integer> stuck = new CompletableFuture<>();
     CompletableFuture<Integer> first = flights.callAsync("a", key -> stuck);
     clock.addAndGet(10);

@@ -70,11 +70,15 @@ public abstract class CallAllContract extends Contract {
     SingleFlight<Object, Object> flights = instance();
     CyclicBarrier barrier = new CyclicBarrier(2);
     Future<Map<Object, Object>> batch =
-        threads().submit(() -> flights.callAll(List.of("x", "y"), keys -> {
-          barrier.await();
-          barrier.await();
-          return Map.of("y", 1);
-        }));
+        threads()
+            .submit(() ->
+                flights.callAll(
+                    List.of("x", "y"),
+                    keys -> {
+                      barrier.await();
+                      barrier.await();
+                      return Map.of("y", 1);
+                    }));
     barrier.await();
     List<Caller> joiners = new ArrayList<>();
     for (Kind kind : Kind.values()) {
@@ -98,11 +102,15 @@ public abstract class CallAllContract extends Contract {
     IOException failure = new IOException("the batch");
     CyclicBarrier barrier = new CyclicBarrier(2);
     Future<?> batch =
-        threads().submit(() -> flights.callAll(List.of("a", "b", "c"), keys -> {
-          barrier.await();
-          barrier.await();
-          throw failure;
-        }));
+        threads()
+            .submit(() ->
+                flights.callAll(
+                    List.of("a", "b", "c"),
+                    keys -> {
+                      barrier.await();
+                      barrier.await();
+                      throw failure;
+                    }));
     barrier.await();
     List<Caller> joiners = new ArrayList<>();
     for (String key : List.of("a", "b", "c")) {
@@ -124,10 +132,14 @@ public abstract class CallAllContract extends Contract {
     joined.awaitBegun();
     CompletableFuture<Set<Object>> asked = new CompletableFuture<>();
     Future<Map<Object, Object>> batch =
-        threads().submit(() -> flights.callAll(List.of("joined", "led"), keys -> {
-          asked.complete(Set.copyOf(keys));
-          return Map.of("led", 1, "joined", "ignored");
-        }));
+        threads()
+            .submit(() ->
+                flights.callAll(
+                    List.of("joined", "led"),
+                    keys -> {
+                      asked.complete(Set.copyOf(keys));
+                      return Map.of("led", 1, "joined", "ignored");
+                    }));
     assertThat(asked.get(20, TimeUnit.SECONDS)).containsExactly("led");
     // What it led has landed although it still waits for what it joined.
     awaitCallers(flights, 2);
@@ -149,10 +161,14 @@ public abstract class CallAllContract extends Contract {
     awaitCallers(flights, 2);
     CompletableFuture<Boolean> performed = new CompletableFuture<>();
     Future<?> batch =
-        threads().submit(() -> flights.callAll(List.of("a", "led", "b"), keys -> {
-          performed.complete(true);
-          return Map.of("led", 1);
-        }));
+        threads()
+            .submit(() ->
+                flights.callAll(
+                    List.of("a", "led", "b"),
+                    keys -> {
+                      performed.complete(true);
+                      return Map.of("led", 1);
+                    }));
     performed.get(20, TimeUnit.SECONDS);
     awaitCallers(flights, 4);
     b.fails(second);
@@ -176,12 +192,14 @@ public abstract class CallAllContract extends Contract {
         batches.add(
             threads.submit(() -> {
               start.await();
-              return flights.callAll(order, keys -> {
-                Map<Object, Object> values = new HashMap<>();
-                keys.forEach(key -> values.put(key, key + "!"));
-                Thread.yield();
-                return values;
-              });
+              return flights.callAll(
+                  order,
+                  keys -> {
+                    Map<Object, Object> values = new HashMap<>();
+                    keys.forEach(key -> values.put(key, key + "!"));
+                    Thread.yield();
+                    return values;
+                  });
             }));
       }
       for (int i = 0; i < orders.size(); i++) {
@@ -206,11 +224,16 @@ public abstract class CallAllContract extends Contract {
     failing.awaitBegun();
     List<Set<Object>> asked = new ArrayList<>();
     Future<Map<Object, Object>> batch =
-        threads().submit(() -> flights.callAll(List.of("elsewhere", "x"), keys -> {
-          asked.add(Set.copyOf(keys));
-          assertThatThrownBy(flights::currentKey).isInstanceOf(IllegalStateException.class);
-          return Map.of("x", "by the batch");
-        }));
+        threads()
+            .submit(() ->
+                flights.callAll(
+                    List.of("elsewhere", "x"),
+                    keys -> {
+                      asked.add(Set.copyOf(keys));
+                      assertThatThrownBy(flights::currentKey)
+                          .isInstanceOf(IllegalStateException.class);
+                      return Map.of("x", "by the batch");
+                    }));
     awaitCallers(flights, 4);
     leader.thread().interrupt();
     assertThat(leader.failure()).isInstanceOf(InterruptedException.class);
@@ -266,11 +289,15 @@ public abstract class CallAllContract extends Contract {
     SingleFlight<Object, Object> flights = instance();
     CompletableFuture<Thread> performing = new CompletableFuture<>();
     Future<?> batch =
-        threads().submit(() -> flights.callAll(List.of("a", "b"), keys -> {
-          performing.complete(Thread.currentThread());
-          new java.util.concurrent.CountDownLatch(1).await();
-          return Map.of();
-        }));
+        threads()
+            .submit(() ->
+                flights.callAll(
+                    List.of("a", "b"),
+                    keys -> {
+                      performing.complete(Thread.currentThread());
+                      new java.util.concurrent.CountDownLatch(1).await();
+                      return Map.of();
+                    }));
     Thread thread = performing.get();
     Caller a = start(Kind.CALL, Threads.PLATFORM, flights, "a", GatedWork.returning(1));
     Caller b = start(Kind.SUBMIT, Threads.PLATFORM, flights, "b", GatedWork.returning(2));

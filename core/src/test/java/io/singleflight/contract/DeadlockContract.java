@@ -35,8 +35,8 @@ public abstract class DeadlockContract extends Contract {
     }
     SingleFlight<Object, Object> flights =
         instance(options -> options.freshness(like.freshness()).name("orders"));
-    assertThatThrownBy(
-            () -> call(flights, like.leader(), KEY, () -> call(flights, like.follower(), KEY, () -> 1)))
+    assertThatThrownBy(() ->
+            call(flights, like.leader(), KEY, () -> call(flights, like.follower(), KEY, () -> 1)))
         .isInstanceOf(FlightDeadlockException.class)
         .isInstanceOf(IllegalStateException.class)
         .hasMessageContaining("key k of orders");
@@ -54,8 +54,7 @@ public abstract class DeadlockContract extends Contract {
             KEY,
             key -> {
               inner.add(flights.submit(KEY, k -> "behind"));
-              inner.add(
-                  flights.callAsync(KEY, k -> CompletableFuture.completedFuture("behind")));
+              inner.add(flights.callAsync(KEY, k -> CompletableFuture.completedFuture("behind")));
               if (freshness == Freshness.NEXT) {
                 assertThat(inner).noneMatch(CompletableFuture::isDone);
               }
@@ -113,10 +112,12 @@ public abstract class DeadlockContract extends Contract {
         }
       }
       assertThat(failures).as("round %s", round).isNotEmpty();
-      assertThat(failures).allSatisfy(failure -> assertThat(failure)
-          .isInstanceOf(FlightDeadlockException.class)
-          .hasMessageContaining("key a of ours")
-          .hasMessageContaining("key b of theirs"));
+      assertThat(failures)
+          .allSatisfy(failure ->
+              assertThat(failure)
+                  .isInstanceOf(FlightDeadlockException.class)
+                  .hasMessageContaining("key a of ours")
+                  .hasMessageContaining("key b of theirs"));
       if (freshness == Freshness.RUNNING) {
         assertThat(failures).hasSize(2);
       }
@@ -126,13 +127,10 @@ public abstract class DeadlockContract extends Contract {
   @Test
   void call_cycleOverTheExecutorsThread_throws() {
     SingleFlight<Object, Object> flights = instance();
-    assertThatThrownBy(
-            () ->
-                flights.call(
-                    "a",
-                    a ->
-                        flights.call(
-                            "b", Duration.ofHours(1), b -> flights.call("a", again -> 1))))
+    assertThatThrownBy(() ->
+            flights.call(
+                "a",
+                a -> flights.call("b", Duration.ofHours(1), b -> flights.call("a", again -> 1))))
         .isInstanceOf(FlightDeadlockException.class)
         .hasMessageContaining("key a")
         .hasMessageContaining("key b");
@@ -145,14 +143,13 @@ public abstract class DeadlockContract extends Contract {
     flights.call(
         "a",
         a -> {
-          assertThatThrownBy(
-                  () ->
-                      flights.callAll(
-                          List.of("b", "a"),
-                          keys -> {
-                            performed.set(true);
-                            return Map.of();
-                          }))
+          assertThatThrownBy(() ->
+                  flights.callAll(
+                      List.of("b", "a"),
+                      keys -> {
+                        performed.set(true);
+                        return Map.of();
+                      }))
               .isInstanceOf(FlightDeadlockException.class);
           assertThat(flights.inFlight()).hasSize(1);
           return 1;
@@ -207,10 +204,14 @@ public abstract class DeadlockContract extends Contract {
     SingleFlight<Object, Object> flights = instance();
     ExecutorService threads = threads();
     CountDownLatch go = new CountDownLatch(1);
-    Future<Object> c = threads.submit(() -> flights.call("c", key -> {
-      go.await();
-      return "c";
-    }));
+    Future<Object> c =
+        threads.submit(() ->
+            flights.call(
+                "c",
+                key -> {
+                  go.await();
+                  return "c";
+                }));
     awaitCallers(flights, 1);
     Future<Object> b =
         threads.submit(() -> flights.call("b", key -> flights.call("c", inner -> "no")));
@@ -232,20 +233,21 @@ public abstract class DeadlockContract extends Contract {
       return switch (kind) {
         case CALL -> flights.call(key, k -> body.perform());
         case TIMED_CALL -> flights.call(key, Duration.ofHours(1), k -> body.perform());
-        case CALL_ALL -> flights.callAll(List.of(key), keys -> Map.of(key, body.perform()))
-            .get(key);
+        case CALL_ALL ->
+            flights.callAll(List.of(key), keys -> Map.of(key, body.perform())).get(key);
         case SUBMIT -> flights.submit(key, k -> body.perform()).get(20, TimeUnit.SECONDS);
-        case CALL_ASYNC -> flights
-            .callAsync(
-                key,
-                k -> {
-                  try {
-                    return CompletableFuture.completedFuture(body.perform());
-                  } catch (Exception failure) {
-                    throw GatedWork.<RuntimeException>sneaky(failure);
-                  }
-                })
-            .get(20, TimeUnit.SECONDS);
+        case CALL_ASYNC ->
+            flights
+                .callAsync(
+                    key,
+                    k -> {
+                      try {
+                        return CompletableFuture.completedFuture(body.perform());
+                      } catch (Exception failure) {
+                        throw GatedWork.<RuntimeException>sneaky(failure);
+                      }
+                    })
+                .get(20, TimeUnit.SECONDS);
       };
     } catch (ExecutionException failure) {
       throw GatedWork.<RuntimeException>sneaky(failure.getCause());

@@ -46,8 +46,7 @@ public abstract class FenceContract extends Contract {
     if (like.freshness() == Freshness.RUNNING) {
       return;
     }
-    SingleFlight<Object, Object> flights =
-        instance(options -> options.freshness(Freshness.NEXT));
+    SingleFlight<Object, Object> flights = instance(options -> options.freshness(Freshness.NEXT));
     GatedWork running = gated();
     Caller ahead = start(like.leader(), like.threads(), flights, running);
     running.awaitBegun();

@@ -29,8 +29,7 @@ public abstract class LeftoversContract extends Contract {
   @ParameterizedTest
   @MethodSource(Case.ALL)
   void key_whoseHashCodeChangedInFlight_leavesNothing(Case like) throws Exception {
-    SingleFlight<Object, Object> flights =
-        instance(options -> options.freshness(like.freshness()));
+    SingleFlight<Object, Object> flights = instance(options -> options.freshness(like.freshness()));
     Mutable key = new Mutable();
     GatedWork work = gated();
     Caller leader = start(like.leader(), like.threads(), flights, key, work);
@@ -48,8 +47,7 @@ public abstract class LeftoversContract extends Contract {
   @ParameterizedTest
   @MethodSource(Case.LEADERS)
   void keysValuesAndWorks_ofEndedFlights_areCollected(Case like) throws Exception {
-    SingleFlight<Object, Object> flights =
-        instance(options -> options.freshness(like.freshness()));
+    SingleFlight<Object, Object> flights = instance(options -> options.freshness(like.freshness()));
     List<WeakReference<Object>> references = new ArrayList<>();
     for (int i = 0; i < 4; i++) {
       land(like, flights, i, references);

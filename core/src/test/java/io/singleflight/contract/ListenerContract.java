@@ -105,8 +105,7 @@ public abstract class ListenerContract extends Contract {
     scene.followersWouldReturn(1);
     scene.followers.get(0).value();
     scene.followers.get(1).value();
-    awaitTold(
-        "started", "joined 2", "joined 3", "handedOff InterruptedException", "ended VALUE 2");
+    awaitTold("started", "joined 2", "joined 3", "handedOff InterruptedException", "ended VALUE 2");
   }
 
   @ParameterizedTest
@@ -127,21 +126,16 @@ public abstract class ListenerContract extends Contract {
     GatedWork work = gated();
     Caller leader = start(Kind.CALL, Threads.PLATFORM, flights, work);
     work.awaitBegun();
-    Caller.start(
-            Kind.TIMED_CALL, Threads.PLATFORM, flights, KEY, gated(), Duration.ofMillis(2))
+    Caller.start(Kind.TIMED_CALL, Threads.PLATFORM, flights, KEY, gated(), Duration.ofMillis(2))
         .failure();
-    assertThat(flights.submit(KEY, key -> 1).orTimeout(2, java.util.concurrent.TimeUnit.MILLISECONDS))
+    assertThat(
+            flights.submit(KEY, key -> 1).orTimeout(2, java.util.concurrent.TimeUnit.MILLISECONDS))
         .failsWithin(PATIENCE);
     awaitTold("started", "joined 2", "left TIMED_OUT", "joined 2", "left TIMED_OUT");
     work.returns(1);
     leader.value();
     awaitTold(
-        "started",
-        "joined 2",
-        "left TIMED_OUT",
-        "joined 2",
-        "left TIMED_OUT",
-        "ended VALUE 1");
+        "started", "joined 2", "left TIMED_OUT", "joined 2", "left TIMED_OUT", "ended VALUE 1");
   }
 
   @ParameterizedTest
@@ -228,12 +222,7 @@ public abstract class ListenerContract extends Contract {
       recording.enable("io.singleflight.Flight").withThreshold(Duration.ZERO);
       recording.start();
       flights.call("value", key -> 1);
-      start(
-              Kind.CALL,
-              Threads.PLATFORM,
-              flights,
-              "failure",
-              GatedWork.failing(new Exception()))
+      start(Kind.CALL, Threads.PLATFORM, flights, "failure", GatedWork.failing(new Exception()))
           .failure();
       GatedWork stuck = stubborn();
       Caller leaver = start(Kind.SUBMIT, Threads.PLATFORM, flights, "abandoned", stuck);

@@ -28,8 +28,7 @@ public abstract class LockContract extends Contract {
   @ParameterizedTest
   @MethodSource(Case.ALL)
   void work_thatBlocks_holdsUpNoOtherKeyOfTheSameHash(Case like) throws Exception {
-    SingleFlight<Object, Object> flights =
-        instance(options -> options.freshness(like.freshness()));
+    SingleFlight<Object, Object> flights = instance(options -> options.freshness(like.freshness()));
     GatedWork stuck = gated();
     Caller leader = start(like.leader(), like.threads(), flights, new Colliding("a"), stuck);
     stuck.awaitBegun();
@@ -48,7 +47,9 @@ public abstract class LockContract extends Contract {
     assertThat(leader.value()).isEqualTo("a");
   }
 
-  /** Each callback may use the very key that it is told of, from another thread, and wait for it. */
+  /**
+   * Each callback may use the very key that it is told of, from another thread, and wait for it.
+   */
   @ParameterizedTest
   @MethodSource(Case.LEADERS)
   void listener_thatWaitsForAnotherThreadsUseOfTheKey_isNotUnderALock(Case like) throws Exception {
@@ -93,31 +94,33 @@ public abstract class LockContract extends Contract {
             like,
             3,
             gated(),
-            options -> options.listener(new FlightListener<Object>() {
-              @Override
-              public void joined(Object key, int callers) {
-                if (self.isDone()) {
-                  listener.joined(key, callers);
-                }
-              }
+            options ->
+                options.listener(
+                    new FlightListener<Object>() {
+                      @Override
+                      public void joined(Object key, int callers) {
+                        if (self.isDone()) {
+                          listener.joined(key, callers);
+                        }
+                      }
 
-              @Override
-              public void left(Object key, Departure departure) {
-                listener.left(key, departure);
-              }
+                      @Override
+                      public void left(Object key, Departure departure) {
+                        listener.left(key, departure);
+                      }
 
-              @Override
-              public void handedOff(Object key, Throwable failure) {
-                listener.handedOff(key, failure);
-              }
+                      @Override
+                      public void handedOff(Object key, Throwable failure) {
+                        listener.handedOff(key, failure);
+                      }
 
-              @Override
-              public void ended(Object key, Ending ending, Duration duration, int callers) {
-                if (self.isDone()) {
-                  listener.ended(key, ending, duration, callers);
-                }
-              }
-            }));
+                      @Override
+                      public void ended(Object key, Ending ending, Duration duration, int callers) {
+                        if (self.isDone()) {
+                          listener.ended(key, ending, duration, callers);
+                        }
+                      }
+                    }));
     self.complete(scene.flights);
     scene.followers.get(2).leave();
     scene.followers.get(2).failure();
@@ -190,8 +193,7 @@ public abstract class LockContract extends Contract {
         throw new UnsupportedOperationException("equals");
       }
     }
-    SingleFlight<Object, Object> flights =
-        instance(options -> options.freshness(like.freshness()));
+    SingleFlight<Object, Object> flights = instance(options -> options.freshness(like.freshness()));
     GatedWork work = gated();
     Caller leader = start(Kind.CALL, Threads.PLATFORM, flights, new Colliding("a"), work);
     work.awaitBegun();
@@ -223,8 +225,7 @@ public abstract class LockContract extends Contract {
     assertThatThrownBy(() -> flights.submit(KEY, null)).isInstanceOf(NullPointerException.class);
     assertThatThrownBy(() -> flights.callAsync(null, key -> null))
         .isInstanceOf(NullPointerException.class);
-    assertThatThrownBy(() -> flights.callAsync(KEY, null))
-        .isInstanceOf(NullPointerException.class);
+    assertThatThrownBy(() -> flights.callAsync(KEY, null)).isInstanceOf(NullPointerException.class);
     assertThatThrownBy(() -> flights.callAll(null, keys -> null))
         .isInstanceOf(NullPointerException.class);
     assertThatThrownBy(() -> flights.callAll(List.of(KEY), null))

@@ -52,8 +52,7 @@ public abstract class NextContract extends Contract {
     assertThat(works).allMatch(work -> work.executions() == 0);
     running.returns("stale");
     assertThat(ahead.value()).isEqualTo("stale");
-    awaitThat(() ->
-        assertThat(works.stream().mapToInt(GatedWork::executions).sum()).isEqualTo(1));
+    awaitThat(() -> assertThat(works.stream().mapToInt(GatedWork::executions).sum()).isEqualTo(1));
     works.forEach(work -> work.returns("fresh"));
     for (Caller caller : behind) {
       assertThat(caller.value()).isEqualTo("fresh");

@@ -85,10 +85,8 @@ public abstract class OptionsContract extends Contract {
           .isInstanceOf(IllegalArgumentException.class)
           .hasMessageContaining(age.toString());
     }
-    assertThatThrownBy(
-            () ->
-                create(options ->
-                    options.freshness(Freshness.NEXT).maxJoinAge(Duration.ofSeconds(1))))
+    assertThatThrownBy(() ->
+            create(options -> options.freshness(Freshness.NEXT).maxJoinAge(Duration.ofSeconds(1))))
         .isInstanceOf(IllegalStateException.class)
         .hasMessageContaining("maxJoinAge")
         .hasMessageContaining("NEXT");
@@ -134,9 +132,10 @@ public abstract class OptionsContract extends Contract {
   void executor_rejectsTheHeir_allGetTheRejection() throws Exception {
     RejectedExecutionException refusal = new RejectedExecutionException("full");
     SingleFlight<Object, Object> flights =
-        instance(options -> options.executor(task -> {
-          throw refusal;
-        }));
+        instance(options ->
+            options.executor(task -> {
+              throw refusal;
+            }));
     GatedWork work = gated();
     Caller leader = start(Kind.CALL, Threads.PLATFORM, flights, work);
     work.awaitBegun();
@@ -221,8 +220,7 @@ public abstract class OptionsContract extends Contract {
     assertThat(flights.submit(KEY, key -> Thread.currentThread().getName()).get())
         .asString()
         .startsWith("prices-");
-    assertThat(flights.submit(KEY, key -> Thread.currentThread().isDaemon()).get())
-        .isEqualTo(true);
+    assertThat(flights.submit(KEY, key -> Thread.currentThread().isDaemon()).get()).isEqualTo(true);
   }
 
   // The current key
@@ -267,19 +265,17 @@ public abstract class OptionsContract extends Contract {
     assertThat(outer.call("t", Duration.ofSeconds(20), key -> outer.currentKey())).isEqualTo("t");
     assertThat(
             outer
-                .callAsync(
-                    "f", key -> CompletableFuture.completedFuture(outer.currentKey()))
+                .callAsync("f", key -> CompletableFuture.completedFuture(outer.currentKey()))
                 .get())
         .isEqualTo("f");
-    assertThatThrownBy(
-            () ->
-                outer
-                    .callAsync(
-                        "f",
-                        key -> {
-                          throw new AssertionError();
-                        })
-                    .get())
+    assertThatThrownBy(() ->
+            outer
+                .callAsync(
+                    "f",
+                    key -> {
+                      throw new AssertionError();
+                    })
+                .get())
         .isInstanceOf(ExecutionException.class);
     assertThatThrownBy(outer::currentKey).isInstanceOf(IllegalStateException.class);
   }
@@ -310,16 +306,18 @@ public abstract class OptionsContract extends Contract {
   void inFlight_aFlight_tellsKeyCallersLeaderAndState(Case like) throws Exception {
     Scene scene = new Scene(like, 2, gated());
     List<InFlight<Object>> all = scene.flights.inFlight();
-    assertThat(all).singleElement().satisfies(flight -> {
-      assertThat(flight.key()).isEqualTo(KEY);
-      assertThat(flight.callers()).isEqualTo(3);
-      assertThat(flight.state()).isEqualTo(InFlight.State.RUNNING);
-      assertThat(flight.age()).isGreaterThanOrEqualTo(Duration.ZERO);
-      assertThat(flight.leader()).isNotBlank();
-      if (like.leader().performsOnItsOwnThread() && like.threads() == Threads.PLATFORM) {
-        assertThat(flight.leader()).isEqualTo(scene.leader.thread().getName());
-      }
-    });
+    assertThat(all)
+        .singleElement()
+        .satisfies(flight -> {
+          assertThat(flight.key()).isEqualTo(KEY);
+          assertThat(flight.callers()).isEqualTo(3);
+          assertThat(flight.state()).isEqualTo(InFlight.State.RUNNING);
+          assertThat(flight.age()).isGreaterThanOrEqualTo(Duration.ZERO);
+          assertThat(flight.leader()).isNotBlank();
+          if (like.leader().performsOnItsOwnThread() && like.threads() == Threads.PLATFORM) {
+            assertThat(flight.leader()).isEqualTo(scene.leader.thread().getName());
+          }
+        });
     assertThatThrownBy(all::clear).isInstanceOf(UnsupportedOperationException.class);
     scene.leadersWork.returns(1);
     scene.leader.value();
