@@ -1,0 +1,98 @@
+package io.singleflight;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.singleflight.contract.CallAllContract;
+import io.singleflight.contract.DeadlockContract;
+import io.singleflight.contract.FailureContract;
+import io.singleflight.contract.FenceContract;
+import io.singleflight.contract.IsolationContract;
+import io.singleflight.contract.LandingContract;
+import io.singleflight.contract.LeftoversContract;
+import io.singleflight.contract.ListenerContract;
+import io.singleflight.contract.LockContract;
+import io.singleflight.contract.NextContract;
+import io.singleflight.contract.OptionsContract;
+import io.singleflight.contract.SingleFlightFactory;
+import java.time.Duration;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Consumer;
+import org.junit.jupiter.api.Nested;
+import org.junit.jupiter.api.Test;
+
+/** Holds the implementation within a JVM to the contract. */
+class LocalContractTest {
+
+  interface Local extends SingleFlightFactory {
+    @Override
+    default <K, V> SingleFlight<K, V> create(Consumer<SingleFlight.Builder<K, V>> options) {
+      SingleFlight.Builder<K, V> builder = SingleFlight.builder();
+      options.accept(builder);
+      return builder.build();
+    }
+  }
+
+  @Nested
+  class Landing extends LandingContract implements Local {}
+
+  @Nested
+  class Isolation extends IsolationContract implements Local {}
+
+  @Nested
+  class Failure extends FailureContract implements Local {}
+
+  @Nested
+  class Deadlock extends DeadlockContract implements Local {}
+
+  @Nested
+  class Lock extends LockContract implements Local {}
+
+  @Nested
+  class Leftovers extends LeftoversContract implements Local {}
+
+  @Nested
+  class Fence extends FenceContract implements Local {}
+
+  @Nested
+  class Next extends NextContract implements Local {}
+
+  @Nested
+  class CallAll extends CallAllContract implements Local {}
+
+  @Nested
+  class Options extends OptionsContract implements Local {}
+
+  @Nested
+  class Listener extends ListenerContract implements Local {}
+
+  @Test
+  void maxJoinAge_exceeded_startsANewFlightAndTheOldOneGoesOn() throws Exception {
+    AtomicLong clock = new AtomicLong(Long.MAX_VALUE - 3);
+    SingleFlight<String, Integer> flights =
+        SingleFlight.<String, Integer>builder().maxJoinAge(Duration.ofNanos(10)).build(clock::get);
+    CompletableFuture<Integer> stuck = new CompletableFuture<>();
+    CompletableFuture<Integer> first = flights.callAsync("a", key -> stuck);
+    clock.addAndGet(10);
+    CompletableFuture<Integer> joiner = flights.submit("a", key -> -1);
+    assertThat(flights.inFlight())
+        .containsExactly(
+            new InFlight<>(
+                "a",
+                Duration.ofNanos(10),
+                2,
+                Thread.currentThread().getName(),
+                InFlight.State.RUNNING));
+    clock.incrementAndGet();
+    CompletableFuture<Integer> pending = new CompletableFuture<>();
+    CompletableFuture<Integer> second = flights.callAsync("a", key -> pending);
+    assertThat(flights.inFlight()).singleElement().extracting(InFlight::callers).isEqualTo(1);
+    stuck.complete(1);
+    assertThat(first.get()).isEqualTo(1);
+    assertThat(joiner.get()).isEqualTo(1);
+    assertThat(flights.inFlight()).hasSize(1);
+    pending.complete(2);
+    assertThat(second.get()).isEqualTo(2);
+    assertThat(flights.inFlight()).isEmpty();
+  }
+}

@@ -1,0 +1,311 @@
+package io.singleflight.contract;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.singleflight.Freshness;
+import io.singleflight.SingleFlight;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CyclicBarrier;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** The rules of {@code callAll}. */
+public abstract class CallAllContract extends Contract {
+
+  @Test
+  void callAll_duplicatesExtraAbsentAndNull_answersAsAsked() throws Exception {
+    SingleFlight<Object, Object> flights = instance();
+    List<Set<Object>> asked = new ArrayList<>();
+    Map<Object, Object> values =
+        flights.callAll(
+            List.of("b", "a", "b", "absent", "null"),
+            keys -> {
+              asked.add(keys);
+              assertThatThrownBy(() -> keys.remove("a"))
+                  .isInstanceOf(UnsupportedOperationException.class);
+              assertThatThrownBy(flights::currentKey).isInstanceOf(IllegalStateException.class);
+              Map<Object, Object> answers = new HashMap<>();
+              answers.put("a", 1);
+              answers.put("b", 2);
+              answers.put("null", null);
+              answers.put("extra", 4);
+              return answers;
+            });
+    assertThat(asked).hasSize(1);
+    assertThat(asked.get(0)).containsExactly("b", "a", "absent", "null");
+    Map<Object, Object> expected = new HashMap<>();
+    expected.put("a", 1);
+    expected.put("b", 2);
+    expected.put("null", null);
+    assertThat(values).isEqualTo(expected);
+    assertThat(values.keySet()).containsExactly("b", "a", "null");
+  }
+
+  @Test
+  void callAll_noKeys_performsNothing() throws Exception {
+    assertThat(
+            instance()
+                .callAll(
+                    List.of(),
+                    keys -> {
+                      throw new AssertionError("nothing to ask for");
+                    }))
+        .isEmpty();
+  }
+
+  @Test
+  void callAll_absentKey_isNullForASingleCallerThatJoinedIt() throws Exception {
+    SingleFlight<Object, Object> flights = instance();
+    CyclicBarrier barrier = new CyclicBarrier(2);
+    Future<Map<Object, Object>> batch =
+        threads()
+            .submit(() ->
+                flights.callAll(
+                    List.of("x", "y"),
+                    keys -> {
+                      barrier.await();
+                      barrier.await();
+                      return Map.of("y", 1);
+                    }));
+    barrier.await();
+    List<Caller> joiners = new ArrayList<>();
+    for (Kind kind : Kind.values()) {
+      joiners.add(start(kind, Threads.PLATFORM, flights, "x", gated()));
+    }
+    awaitCallers(flights, 7);
+    barrier.await();
+    for (Caller joiner : joiners) {
+      assertThat(joiner.value()).isNull();
+    }
+    assertThat(batch.get()).containsOnlyKeys("y");
+  }
+
+  @Test
+  void callAll_nullMapOrFailure_goesToEveryLedKey() throws Exception {
+    SingleFlight<Object, Object> flights = instance();
+    assertThatThrownBy(() -> flights.callAll(List.of("a"), keys -> null))
+        .isInstanceOf(NullPointerException.class);
+    assertThat(flights.inFlight()).isEmpty();
+
+    IOException failure = new IOException("the batch");
+    CyclicBarrier barrier = new CyclicBarrier(2);
+    Future<?> batch =
+        threads()
+            .submit(() ->
+                flights.callAll(
+                    List.of("a", "b", "c"),
+                    keys -> {
+                      barrier.await();
+                      barrier.await();
+                      throw failure;
+                    }));
+    barrier.await();
+    List<Caller> joiners = new ArrayList<>();
+    for (String key : List.of("a", "b", "c")) {
+      joiners.add(start(Kind.CALL, Threads.PLATFORM, flights, key, gated()));
+    }
+    awaitCallers(flights, 6);
+    barrier.await();
+    for (Caller joiner : joiners) {
+      assertThat(joiner.failure()).isSameAs(failure);
+    }
+    assertThatThrownBy(batch::get).cause().isSameAs(failure);
+  }
+
+  @Test
+  void callAll_someKeysInFlight_asksForTheOthersAndJoinsThose() throws Exception {
+    SingleFlight<Object, Object> flights = instance();
+    GatedWork joined = gated();
+    Caller leader = start(Kind.SUBMIT, Threads.PLATFORM, flights, "joined", joined);
+    joined.awaitBegun();
+    CompletableFuture<Set<Object>> asked = new CompletableFuture<>();
+    Future<Map<Object, Object>> batch =
+        threads()
+            .submit(() ->
+                flights.callAll(
+                    List.of("joined", "led"),
+                    keys -> {
+                      asked.complete(Set.copyOf(keys));
+                      return Map.of("led", 1, "joined", "ignored");
+                    }));
+    assertThat(asked.get(20, TimeUnit.SECONDS)).containsExactly("led");
+    // What it led has landed although it still waits for what it joined.
+    awaitCallers(flights, 2);
+    assertThat(flights.inFlight()).hasSize(1);
+    joined.returns(2);
+    assertThat(batch.get()).containsExactly(Map.entry("joined", 2), Map.entry("led", 1));
+    assertThat(leader.value()).isEqualTo(2);
+  }
+
+  @Test
+  void callAll_joinedFlightsFail_throwsTheFirstInOrderAndLandsWhatItLed() throws Exception {
+    SingleFlight<Object, Object> flights = instance();
+    IOException first = new IOException("first");
+    IOException second = new IOException("second");
+    GatedWork a = gated();
+    GatedWork b = gated();
+    start(Kind.SUBMIT, Threads.PLATFORM, flights, "a", a);
+    start(Kind.SUBMIT, Threads.PLATFORM, flights, "b", b);
+    awaitCallers(flights, 2);
+    CompletableFuture<Boolean> performed = new CompletableFuture<>();
+    Future<?> batch =
+        threads()
+            .submit(() ->
+                flights.callAll(
+                    List.of("a", "led", "b"),
+                    keys -> {
+                      performed.complete(true);
+                      return Map.of("led", 1);
+                    }));
+    performed.get(20, TimeUnit.SECONDS);
+    awaitCallers(flights, 4);
+    b.fails(second);
+    awaitCallers(flights, 2);
+    a.fails(first);
+    assertThatThrownBy(() -> batch.get(20, TimeUnit.SECONDS)).cause().isSameAs(first);
+  }
+
+  @ParameterizedTest
+  @EnumSource(Freshness.class)
+  void callAll_crossingBatches_neverDeadlock(Freshness freshness) throws Exception {
+    SingleFlight<Object, Object> flights = instance(options -> options.freshness(freshness));
+    ExecutorService threads = threads();
+    List<List<Object>> orders =
+        List.of(
+            List.of("a", "b", "c"), List.of("c", "b", "a"), List.of("b", "c"), List.of("c", "a"));
+    for (int round = 0; round < 300; round++) {
+      CyclicBarrier start = new CyclicBarrier(orders.size());
+      List<Future<Map<Object, Object>>> batches = new ArrayList<>();
+      for (List<Object> order : orders) {
+        batches.add(
+            threads.submit(() -> {
+              start.await();
+              return flights.callAll(
+                  order,
+                  keys -> {
+                    Map<Object, Object> values = new HashMap<>();
+                    keys.forEach(key -> values.put(key, key + "!"));
+                    Thread.yield();
+                    return values;
+                  });
+            }));
+      }
+      for (int i = 0; i < orders.size(); i++) {
+        Map<Object, Object> values = batches.get(i).get(20, TimeUnit.SECONDS);
+        assertThat(values.keySet()).containsExactlyElementsOf(orders.get(i));
+        values.forEach((key, value) -> assertThat(value).isEqualTo(key + "!"));
+      }
+    }
+  }
+
+  /** A batch that waits elsewhere cannot perform what it joined; it does so when it gets there. */
+  @ParameterizedTest
+  @EnumSource(Kind.class)
+  void callAll_joinedFlightHandedOffWhileItWaitsElsewhere_performsThatKeyLater(Kind newcomer)
+      throws Exception {
+    SingleFlight<Object, Object> flights = instance();
+    GatedWork elsewhere = gated();
+    start(Kind.CALL, Threads.PLATFORM, flights, "elsewhere", elsewhere);
+    GatedWork failing = gated();
+    Caller leader = start(Kind.CALL, Threads.PLATFORM, flights, "x", failing);
+    elsewhere.awaitBegun();
+    failing.awaitBegun();
+    List<Set<Object>> asked = new ArrayList<>();
+    Future<Map<Object, Object>> batch =
+        threads()
+            .submit(() ->
+                flights.callAll(
+                    List.of("elsewhere", "x"),
+                    keys -> {
+                      asked.add(Set.copyOf(keys));
+                      assertThatThrownBy(flights::currentKey)
+                          .isInstanceOf(IllegalStateException.class);
+                      return Map.of("x", "by the batch");
+                    }));
+    awaitCallers(flights, 4);
+    leader.thread().interrupt();
+    assertThat(leader.failure()).isInstanceOf(InterruptedException.class);
+    awaitCallers(flights, 3);
+    assertThat(batch.isDone()).isFalse();
+    assertThat(asked).isEmpty();
+    if (newcomer == Kind.CALL) {
+      elsewhere.returns(1);
+      assertThat(batch.get(20, TimeUnit.SECONDS)).containsEntry("x", "by the batch");
+      assertThat(asked).containsExactly(Set.of("x"));
+      return;
+    }
+    // A newcomer that can perform does so at once, unless it is a batch that just arrives too.
+    GatedWork work = GatedWork.returning("by the newcomer");
+    Caller performer = start(newcomer, Threads.PLATFORM, flights, "x", work);
+    assertThat(performer.value()).isEqualTo("by the newcomer");
+    assertThat(work.executions()).isEqualTo(1);
+    elsewhere.returns(1);
+    assertThat(batch.get(20, TimeUnit.SECONDS)).containsEntry("x", "by the newcomer");
+    assertThat(asked).isEmpty();
+  }
+
+  @Test
+  void callAll_interruptedWhileItWaits_leavesAllThatItJoined() throws Exception {
+    SingleFlight<Object, Object> flights = instance();
+    GatedWork a = gated();
+    GatedWork b = gated();
+    Caller first = start(Kind.SUBMIT, Threads.PLATFORM, flights, "a", a);
+    Caller second = start(Kind.SUBMIT, Threads.PLATFORM, flights, "b", b);
+    awaitCallers(flights, 2);
+    CompletableFuture<Throwable> thrown = new CompletableFuture<>();
+    Thread batch =
+        Threads.PLATFORM.start(() -> {
+          try {
+            flights.callAll(List.of("a", "b"), keys -> Map.of());
+            thrown.complete(new TimeoutException("it did not wait"));
+          } catch (InterruptedException expected) {
+            thrown.complete(expected);
+          }
+        });
+    awaitCallers(flights, 4);
+    batch.interrupt();
+    assertThat(thrown.get(20, TimeUnit.SECONDS)).isInstanceOf(InterruptedException.class);
+    awaitCallers(flights, 2);
+    a.returns(1);
+    b.returns(2);
+    assertThat(first.value()).isEqualTo(1);
+    assertThat(second.value()).isEqualTo(2);
+  }
+
+  @Test
+  void callAll_interruptedAsLeader_handsEachKeyOff() throws Exception {
+    SingleFlight<Object, Object> flights = instance();
+    CompletableFuture<Thread> performing = new CompletableFuture<>();
+    Future<?> batch =
+        threads()
+            .submit(() ->
+                flights.callAll(
+                    List.of("a", "b"),
+                    keys -> {
+                      performing.complete(Thread.currentThread());
+                      new java.util.concurrent.CountDownLatch(1).await();
+                      return Map.of();
+                    }));
+    Thread thread = performing.get();
+    Caller a = start(Kind.CALL, Threads.PLATFORM, flights, "a", GatedWork.returning(1));
+    Caller b = start(Kind.SUBMIT, Threads.PLATFORM, flights, "b", GatedWork.returning(2));
+    awaitCallers(flights, 4);
+    thread.interrupt();
+    assertThat(a.value()).isEqualTo(1);
+    assertThat(b.value()).isEqualTo(2);
+    assertThatThrownBy(() -> batch.get(20, TimeUnit.SECONDS))
+        .hasCauseInstanceOf(InterruptedException.class);
+  }
+}

@@ -1,0 +1,127 @@
+package io.singleflight.contract;
+
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionStage;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.atomic.AtomicInteger;
+
+/** A work for every kind of call: it says when it has begun, and ends when it is told to. */
+final class GatedWork {
+
+  private final CompletableFuture<Object> gate = new CompletableFuture<>();
+  private final CountDownLatch begun = new CountDownLatch(1);
+  private final CountDownLatch interrupted = new CountDownLatch(1);
+  private final AtomicInteger executions = new AtomicInteger();
+  private final boolean stubborn;
+
+  volatile Thread thread;
+  volatile Object key;
+  volatile CompletableFuture<Object> stage;
+
+  private GatedWork(boolean stubborn) {
+    this.stubborn = stubborn;
+  }
+
+  static GatedWork gated() {
+    return new GatedWork(false);
+  }
+
+  /** A work that does not end when it is interrupted or cancelled. */
+  static GatedWork stubborn() {
+    return new GatedWork(true);
+  }
+
+  static GatedWork returning(Object value) {
+    GatedWork work = gated();
+    work.returns(value);
+    return work;
+  }
+
+  static GatedWork failing(Throwable failure) {
+    GatedWork work = gated();
+    work.fails(failure);
+    return work;
+  }
+
+  void returns(Object value) {
+    gate.complete(value);
+  }
+
+  void fails(Throwable failure) {
+    gate.completeExceptionally(failure);
+  }
+
+  int executions() {
+    return executions.get();
+  }
+
+  void awaitBegun() throws InterruptedException {
+    Contract.await(begun, "the work to begin");
+  }
+
+  void awaitInterrupted() throws InterruptedException {
+    Contract.await(interrupted, "the work to be interrupted");
+  }
+
+  boolean wasInterrupted() {
+    return interrupted.getCount() == 0;
+  }
+
+  Object perform(Object calledWith) {
+    begin(calledWith);
+    while (!gate.isDone()) {
+      try {
+        gate.handle((value, failure) -> null).get();
+      } catch (ExecutionException impossible) {
+        throw new AssertionError(impossible);
+      } catch (InterruptedException interruption) {
+        interrupted.countDown();
+        if (!stubborn) {
+          throw sneaky(interruption);
+        }
+      }
+    }
+    Throwable failed = gate.<Throwable>handle((value, failure) -> failure).join();
+    if (failed != null) {
+      throw sneaky(failed);
+    }
+    return gate.join();
+  }
+
+  CompletionStage<Object> performAsync(Object calledWith) {
+    CompletableFuture<Object> own = new CompletableFuture<>();
+    stage = own;
+    begin(calledWith);
+    gate.whenComplete((value, failure) -> {
+      if (failure == null) {
+        own.complete(value);
+      } else {
+        own.completeExceptionally(failure);
+      }
+    });
+    return own;
+  }
+
+  Map<Object, Object> performBatch(Set<Object> keys) {
+    Object value = perform(keys.iterator().next());
+    Map<Object, Object> values = new HashMap<>();
+    keys.forEach(each -> values.put(each, value));
+    return values;
+  }
+
+  private void begin(Object calledWith) {
+    executions.incrementAndGet();
+    thread = Thread.currentThread();
+    key = calledWith;
+    begun.countDown();
+  }
+
+  @SuppressWarnings("unchecked")
+  static <X extends Throwable> RuntimeException sneaky(Throwable failure) throws X {
+    throw (X) failure;
+  }
+}

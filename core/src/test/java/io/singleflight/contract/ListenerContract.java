@@ -1,0 +1,267 @@
+package io.singleflight.contract;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.singleflight.FlightListener;
+import io.singleflight.FlightStats;
+import io.singleflight.Freshness;
+import io.singleflight.SingleFlight;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.logging.Handler;
+import java.util.logging.LogRecord;
+import java.util.logging.Logger;
+import jdk.jfr.Recording;
+import jdk.jfr.consumer.RecordedEvent;
+import jdk.jfr.consumer.RecordingFile;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Listeners, {@code FlightStats} and the flight recorder's event. */
+public abstract class ListenerContract extends Contract {
+
+  private final Queue<String> told = new ConcurrentLinkedQueue<>();
+
+  private final FlightListener<Object> listener =
+      new FlightListener<>() {
+        @Override
+        public void started(Object key) {
+          told.add("started");
+        }
+
+        @Override
+        public void joined(Object key, int callers) {
+          told.add("joined " + callers);
+        }
+
+        @Override
+        public void left(Object key, Departure departure) {
+          told.add("left " + departure);
+        }
+
+        @Override
+        public void handedOff(Object key, Throwable failure) {
+          told.add("handedOff " + failure.getClass().getSimpleName());
+        }
+
+        @Override
+        public void ended(Object key, Ending ending, Duration duration, int callers) {
+          assertThat(duration).isGreaterThanOrEqualTo(Duration.ZERO);
+          told.add("ended " + ending + " " + callers);
+        }
+      };
+
+  private Scene scene(Case like, int followers, GatedWork work) throws Exception {
+    Scene scene = new Scene(like, followers, work, options -> options.listener(listener));
+    if (like.freshness() == Freshness.NEXT) {
+      awaitThat(() -> assertThat(told).contains("ended VALUE 1"));
+      assertThat(told.remove()).isEqualTo("started");
+      assertThat(told.remove("ended VALUE 1")).isTrue();
+    }
+    return scene;
+  }
+
+  private void awaitTold(String... events) {
+    awaitThat(() -> assertThat(told).containsExactly(events));
+  }
+
+  @ParameterizedTest
+  @MethodSource(Case.ALL)
+  void listener_valueForThree_isToldInOrder(Case like) throws Exception {
+    Scene scene = scene(like, 2, gated());
+    scene.leadersWork.returns(1);
+    assertThat(scene.leader.value()).isEqualTo(1);
+    awaitTold("started", "joined 2", "joined 3", "ended VALUE 3");
+  }
+
+  @ParameterizedTest
+  @MethodSource(Case.ALL)
+  void listener_failureAfterOneLeft_isToldInOrder(Case like) throws Exception {
+    Scene scene = scene(like, 2, gated());
+    scene.followers.get(0).leave();
+    scene.followers.get(0).failure();
+    awaitCallers(scene.flights, 2);
+    String left = "left " + (like.follower().blocks() ? "INTERRUPTED" : "CANCELLED");
+    awaitTold("started", "joined 2", "joined 3", left);
+    scene.leadersWork.fails(new Exception());
+    scene.leader.failure();
+    awaitTold("started", "joined 2", "joined 3", left, "ended FAILURE 2");
+  }
+
+  @ParameterizedTest
+  @MethodSource(Case.ALL)
+  void listener_handOff_isToldInOrder(Case like) throws Exception {
+    Scene scene = scene(like, 2, gated());
+    scene.leadersWork.fails(new InterruptedException());
+    scene.leader.failure();
+    awaitTold("started", "joined 2", "joined 3", "handedOff InterruptedException");
+    scene.followersWouldReturn(1);
+    scene.followers.get(0).value();
+    scene.followers.get(1).value();
+    awaitTold("started", "joined 2", "joined 3", "handedOff InterruptedException", "ended VALUE 2");
+  }
+
+  @ParameterizedTest
+  @MethodSource(Case.LEAVABLE_LEADERS)
+  void listener_abandonment_isToldInOrder(Case like) throws Exception {
+    Scene scene = scene(like, 0, stubborn());
+    scene.leader.leave();
+    scene.leader.failure();
+    awaitTold(
+        "started",
+        "left " + (like.leader().blocks() ? "INTERRUPTED" : "CANCELLED"),
+        "ended ABANDONED 0");
+  }
+
+  @Test
+  void listener_timeouts_areToldAsSuch() throws Exception {
+    SingleFlight<Object, Object> flights = instance(options -> options.listener(listener));
+    GatedWork work = gated();
+    Caller leader = start(Kind.CALL, Threads.PLATFORM, flights, work);
+    work.awaitBegun();
+    Caller.start(Kind.TIMED_CALL, Threads.PLATFORM, flights, KEY, gated(), Duration.ofMillis(2))
+        .failure();
+    assertThat(
+            flights.submit(KEY, key -> 1).orTimeout(2, java.util.concurrent.TimeUnit.MILLISECONDS))
+        .failsWithin(PATIENCE);
+    awaitTold("started", "joined 2", "left TIMED_OUT", "joined 2", "left TIMED_OUT");
+    work.returns(1);
+    leader.value();
+    awaitTold(
+        "started", "joined 2", "left TIMED_OUT", "joined 2", "left TIMED_OUT", "ended VALUE 1");
+  }
+
+  @ParameterizedTest
+  @MethodSource(Case.ALL)
+  void listener_thatThrows_isLoggedOnceAndChangesNothing(Case like) throws Exception {
+    List<LogRecord> logged = new ArrayList<>();
+    Handler handler =
+        new Handler() {
+          @Override
+          public synchronized void publish(LogRecord entry) {
+            logged.add(entry);
+          }
+
+          @Override
+          public void flush() {}
+
+          @Override
+          public void close() {}
+        };
+    Logger logger = Logger.getLogger("io.singleflight");
+    logger.addHandler(handler);
+    logger.setUseParentHandlers(false);
+    try {
+      RuntimeException failure = new IllegalStateException("listener");
+      FlightListener<Object> broken =
+          new FlightListener<>() {
+            @Override
+            public void started(Object key) {
+              throw failure;
+            }
+
+            @Override
+            public void joined(Object key, int callers) {
+              throw failure;
+            }
+
+            @Override
+            public void ended(Object key, Ending ending, Duration duration, int callers) {
+              throw new AssertionError("an error");
+            }
+          };
+      FlightStats stats = new FlightStats();
+      Scene scene =
+          new Scene(like, 2, gated(), options -> options.listener(broken).listener(stats));
+      scene.leadersWork.returns(1);
+      assertThat(scene.leader.value()).isEqualTo(1);
+      assertThat(scene.followers.get(0).value()).isEqualTo(1);
+      assertThat(scene.followers.get(1).value()).isEqualTo(1);
+      awaitThat(() ->
+          assertThat(stats.snapshot().values())
+              .isEqualTo(like.freshness() == Freshness.NEXT ? 2 : 1));
+      assertThat(logged).singleElement().extracting(LogRecord::getThrown).isSameAs(failure);
+    } finally {
+      logger.setUseParentHandlers(true);
+      logger.removeHandler(handler);
+    }
+  }
+
+  @Test
+  void stats_ofEveryEvent_areCounted() {
+    FlightStats stats = new FlightStats();
+    stats.started(KEY);
+    stats.joined(KEY, 2);
+    for (FlightListener.Departure departure : FlightListener.Departure.values()) {
+      for (int i = 0; i <= departure.ordinal(); i++) {
+        stats.left(KEY, departure);
+      }
+    }
+    stats.handedOff(KEY, new Exception());
+    for (FlightListener.Ending ending : FlightListener.Ending.values()) {
+      for (int i = 0; i <= ending.ordinal(); i++) {
+        stats.ended(KEY, ending, Duration.ofSeconds(1), 1);
+      }
+    }
+    assertThat(stats.snapshot())
+        .isEqualTo(new FlightStats.Snapshot(1, 1, 1, 2, 3, 1, 1, 2, 3, Duration.ofSeconds(6)));
+  }
+
+  @Test
+  void recorder_whileOn_seesEachFlightWithItsFields(@TempDir Path directory) throws Exception {
+    SingleFlight<Object, Object> flights = instance(options -> options.name("recorded"));
+    List<RecordedEvent> events;
+    try (Recording recording = new Recording()) {
+      recording.enable("io.singleflight.Flight").withThreshold(Duration.ZERO);
+      recording.start();
+      flights.call("value", key -> 1);
+      start(Kind.CALL, Threads.PLATFORM, flights, "failure", GatedWork.failing(new Exception()))
+          .failure();
+      GatedWork stuck = stubborn();
+      Caller leaver = start(Kind.SUBMIT, Threads.PLATFORM, flights, "abandoned", stuck);
+      stuck.awaitBegun();
+      leaver.leave();
+      leaver.failure();
+      recording.stop();
+      Path file = directory.resolve("flights.jfr");
+      recording.dump(file);
+      events = RecordingFile.readAllEvents(file);
+    }
+    flights.call("unrecorded", key -> 1);
+    assertThat(events)
+        .filteredOn(event -> event.getEventType().getName().equals("io.singleflight.Flight"))
+        .filteredOn(event -> "recorded".equals(event.getString("name")))
+        .extracting(
+            event -> event.getString("key"),
+            event -> event.getString("outcome"),
+            event -> event.getInt("callers"),
+            event -> event.getDuration().isNegative())
+        .containsExactlyInAnyOrder(
+            org.assertj.core.groups.Tuple.tuple("value", "VALUE", 1, false),
+            org.assertj.core.groups.Tuple.tuple("failure", "FAILURE", 1, false),
+            org.assertj.core.groups.Tuple.tuple("abandoned", "ABANDONED", 0, false));
+  }
+
+  @Test
+  void recorder_whileOff_seesNothing(@TempDir Path directory) throws Exception {
+    SingleFlight<Object, Object> flights = instance();
+    try (Recording recording = new Recording()) {
+      recording.disable("io.singleflight.Flight");
+      recording.start();
+      flights.call("value", key -> 1);
+      recording.stop();
+      Path file = directory.resolve("none.jfr");
+      recording.dump(file);
+      assertThat(Files.exists(file)).isTrue();
+      assertThat(RecordingFile.readAllEvents(file))
+          .noneMatch(event -> event.getEventType().getName().equals("io.singleflight.Flight"));
+    }
+  }
+}
