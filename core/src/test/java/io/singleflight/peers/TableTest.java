@@ -49,16 +49,16 @@ class TableTest extends PeerRegression {
   void call_equalKeyAfterTheTableHasGrown_meetsItsFlight() throws Exception {
     SingleFlight<Key, Integer> flights = SingleFlight.create();
     List<CompletableFuture<Integer>> stages = new ArrayList<>();
-    for (int i = 0; i < 20_000; i++) {
+    for (int i = 0; i < 5_000; i++) {
       CompletableFuture<Integer> stage = new CompletableFuture<>();
       stages.add(stage);
       flights.callAsync(new Key("key " + i), key -> stage);
     }
-    for (int i = 0; i < 20_000; i++) {
+    for (int i = 0; i < 5_000; i++) {
       flights.callAsync(new Key("key " + i), key -> CompletableFuture.completedFuture(count()));
     }
     assertThat(executions).hasValue(0);
-    assertThat(flights.inFlight()).hasSize(20_000).allMatch(each -> each.callers() == 2);
+    assertThat(flights.inFlight()).hasSize(5_000).allMatch(each -> each.callers() == 2);
     stages.forEach(stage -> stage.complete(7));
     assertThat(flights.inFlight()).isEmpty();
   }
@@ -169,7 +169,7 @@ class TableTest extends PeerRegression {
   @Test
   void shutdownNow_whileAnotherSubmits_leavesNobodyWaiting() throws Exception {
     race(
-        200,
+        50,
         () -> {
           ExecutorService executor = Executors.newSingleThreadExecutor();
           SingleFlight<String, Integer> flights =
