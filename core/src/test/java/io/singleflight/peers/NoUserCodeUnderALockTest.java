@@ -223,8 +223,7 @@ class NoUserCodeUnderALockTest extends PeerRegression {
         calls.add(threads.submit(inThread(() -> flights.call("a", Call.A_DAY, key -> 1))));
         calls.add(threads.submit(inThread(() -> flights.callAll(Set.of("a"), keys -> Map.of()))));
       }
-      Call.soon()
-          .until(() -> flights.inFlight().stream().mapToInt(InFlight::callers).sum() == 25);
+      Call.soon().until(() -> flights.inFlight().stream().mapToInt(InFlight::callers).sum() == 25);
       stage.complete(1);
       leader.get();
       for (Future<Long> call : calls) {
