@@ -29,6 +29,8 @@ final class BrokenSingleFlight<K, V> implements SingleFlight<K, V> {
     JOIN_AFTER_LAND,
     /** The leader's own failure leaves the flight without a leader. */
     LOST_HAND_OFF,
+    /** The leader's own failure is everybody's. */
+    NO_HAND_OFF,
     /** Landing wakes one follower only. */
     LOST_WAKE_UP,
     /** The table is searched and changed in two steps. */
@@ -128,7 +130,8 @@ final class BrokenSingleFlight<K, V> implements SingleFlight<K, V> {
       outcome = Outcome.value(work.perform(key));
     } catch (Throwable failure) {
       outcome = Outcome.failure(failure);
-      if (failure instanceof InterruptedException || handOffOn.test(failure)) {
+      if (fault != Fault.NO_HAND_OFF
+          && (failure instanceof InterruptedException || handOffOn.test(failure))) {
         lock.lock();
         try {
           if (flight.followers > 0) {

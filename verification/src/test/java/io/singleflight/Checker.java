@@ -23,6 +23,7 @@ import org.jspecify.annotations.Nullable;
  *   <li><b>P2</b>: of the calls that got one outcome, none began after another had returned it; a
  *       landed flight is joined no more. With P1 this is the overlap of call and flight.
  *   <li><b>P3</b>, in NEXT: an outcome is that of an execution that began after the call.
+ *   <li><b>P5</b>: a failure that was the leader's own reached nobody else.
  *   <li><b>P6</b>: all who got the failure of one execution got the same instance; a call's work is
  *       performed at most once; and in RUNNING a call that joined a flight performs its work only
  *       after an execution for its key failed such that its flight was handed off.
@@ -44,6 +45,7 @@ final class Checker {
     P1,
     P2,
     P3,
+    P5,
     P6,
     P10,
     ONE
@@ -119,6 +121,12 @@ final class Checker {
     }
     if (freshness == Freshness.NEXT && outcome.begun < call.begun) {
       flag(Rule.P3, call + " got the older " + outcome);
+    }
+    boolean leadersOwn =
+        call.failure instanceof InterruptedException
+            || (call.failure instanceof Failure failure && failure.own);
+    if (leadersOwn && outcome.owner != call) {
+      flag(Rule.P5, call + " got the leader's own " + call.failure + " of " + outcome);
     }
     if (call.failure != outcome.failure) {
       flag(Rule.P6, call + " got " + call.failure + " of " + outcome + ", not the instance thrown");

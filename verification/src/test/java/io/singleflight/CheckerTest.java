@@ -34,6 +34,7 @@ class CheckerTest {
     "RE_RUN_ON_FAILURE, P6,     false, false, false",
     "JOIN_AFTER_LAND,   P2,     false, false, false",
     "LOST_HAND_OFF,     RETURN, false, false, true",
+    "NO_HAND_OFF,       P5,     false, false, true",
     "LOST_WAKE_UP,      RETURN, false, false, false",
     "CHECK_THEN_ACT,    ONE,    false, false, false",
     "NO_FENCE,          P10,    false, true,  false",
