@@ -64,8 +64,11 @@ class RacesTest {
         inFull
             ? List.of("-m", "default")
             : List.of("-m", "quick", "-sc", "false", "-time", "100"));
-    if (Runtime.version().feature() >= 22) {
-      command.addAll(List.of("-jvmArgs", "--enable-native-access=ALL-UNNAMED"));
+    if (!inFull) {
+      // Given any arguments, jcstress does not multiply the tests by modes of the JVM.
+      String native22 = "--enable-native-access=ALL-UNNAMED";
+      command.addAll(
+          List.of("-jvmArgs", Runtime.version().feature() >= 22 ? native22 : "-XX:+UseSerialGC"));
     }
     Process process =
         new ProcessBuilder(command)
