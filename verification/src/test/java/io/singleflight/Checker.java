@@ -26,7 +26,8 @@ import org.jspecify.annotations.Nullable;
  *   <li><b>P5</b>: a failure that was the leader's own reached nobody else.
  *   <li><b>P6</b>: all who got the failure of one execution got the same instance; a call's work is
  *       performed at most once; and in RUNNING a call that joined a flight performs its work only
- *       after an execution for its key failed such that its flight was handed off.
+ *       after an execution for its key failed such that its flight was handed off, or a caller left
+ *       before its work began, so that it was replaced if it led.
  *   <li><b>P10</b>: no call that began after a forget had returned got the outcome of an execution
  *       that began before that forget did.
  *   <li><b>ONE</b>, at most one joinable flight: the executions for a key do not overlap, leaving out
@@ -135,22 +136,25 @@ final class Checker {
 
   private void checkExecutions(Log log, Map<Execution, Receivers> receivers) {
     List<Execution> executions = new ArrayList<>();
+    long firstReplaced = Long.MAX_VALUE;
     for (Call call : log.calls) {
       if (call.execution != null) {
         executions.add(call.execution);
+      } else if (call.outcome == null) {
+        firstReplaced = Math.min(firstReplaced, call.begun);
       }
     }
     executions.sort(Comparator.comparingLong(each -> each.begun));
     long firstForget = log.forgets.isEmpty() ? Long.MAX_VALUE : log.forgets.get(0).begun();
-    long firstHandOff = Long.MAX_VALUE;
+    long firstNewLeader = firstReplaced;
     for (Execution each : executions) {
       if (each.mayHandOff) {
-        firstHandOff = Math.min(firstHandOff, each.ended);
+        firstNewLeader = Math.min(firstNewLeader, each.ended);
       }
     }
     Execution before = null;
     for (Execution each : executions) {
-      if (freshness == Freshness.RUNNING && each.owner.joined && firstHandOff > each.begun) {
+      if (freshness == Freshness.RUNNING && each.owner.joined && firstNewLeader > each.begun) {
         flag(Rule.P6, "joined a flight that was not handed off, yet performed: " + each);
       }
       if (superseding || !receivers.containsKey(each)) {
