@@ -73,7 +73,7 @@ class LincheckTest {
         .actorsBefore(0)
         .actorsAfter(2)
         // The table looks at a sample of its slots to see whether it is crowded: no livelock.
-        .hangingDetectionThreshold(10_000)
+        .loopBound(10_000)
         .sequentialSpecification(specification)
         .check(implementation);
   }
