@@ -1,0 +1,278 @@
+package io.singleflight;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import org.jetbrains.lincheck.datastructures.IntGen;
+import org.jetbrains.lincheck.datastructures.ModelCheckingOptions;
+import org.jetbrains.lincheck.datastructures.Operation;
+import org.jetbrains.lincheck.datastructures.Param;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/**
+ * Model checking against sequential specifications: the table of flights, and the flow of calls for
+ * one key in both freshness modes. On a JDK 17 only: on newer ones Lincheck passes whatever it is
+ * given, so the first test is a canary that must fail.
+ *
+ * <p>Long form: {@code ./mvnw -pl verification -am verify -Djdk17.home=… -Dverification=long
+ * -Dtest=LincheckTest -Dsurefire.failIfNoSpecifiedTests=false}.
+ */
+@Tag("lincheck")
+@Timeout(value = 2, unit = TimeUnit.HOURS)
+class LincheckTest {
+
+  private static final int IDS = 4;
+
+  @Test
+  void check_unguardedCounter_isFlagged() {
+    assertThat(Runtime.version().feature()).as("the JDK that Lincheck can be trusted on").isEqualTo(17);
+    assertThatThrownBy(() -> check(Counter.class, Counter.class)).isInstanceOf(AssertionError.class);
+  }
+
+  @Test
+  void check_tableThatEvictsByKey_isFlagged() {
+    assertThatThrownBy(() -> check(TableByKey.class, TableSpecification.class))
+        .isInstanceOf(AssertionError.class);
+  }
+
+  @Test
+  void check_callsOfTheOtherFreshness_isFlagged() {
+    assertThatThrownBy(() -> check(NextCalls.class, RunningSpecification.class))
+        .isInstanceOf(AssertionError.class);
+  }
+
+  @Test
+  void check_table_isLinearizable() {
+    check(Table.class, TableSpecification.class);
+  }
+
+  @Test
+  void check_callsInRunning_areLinearizable() {
+    check(RunningCalls.class, RunningSpecification.class);
+  }
+
+  @Test
+  void check_callsInNext_areLinearizable() {
+    check(NextCalls.class, NextSpecification.class);
+  }
+
+  private static void check(Class<?> implementation, Class<?> specification) {
+    new ModelCheckingOptions()
+        .iterations(Form.LONG ? 100 : 15)
+        .invocationsPerIteration(Form.LONG ? 5_000 : 400)
+        .threads(2)
+        .actorsPerThread(3)
+        .actorsBefore(0)
+        .actorsAfter(2)
+        // The table looks at a sample of its slots to see whether it is crowded: no livelock.
+        .loopBound(10_000)
+        .sequentialSpecification(specification)
+        .check(implementation);
+  }
+
+  /** Loses updates. */
+  public static final class Counter {
+    private int count;
+
+    @Operation
+    public int increment() {
+      return ++count;
+    }
+  }
+
+  /** Flights 0 and 2 are for one key, 1 and 3 for another; all have one hash code. */
+  @Param(name = "id", gen = IntGen.class, conf = "0:3")
+  public static class Table {
+    final FlightTable<Integer, Integer> table = new FlightTable<>();
+    final List<Flight<Integer, Integer>> flights = new ArrayList<>();
+
+    public Table() {
+      for (int id = 0; id < IDS; id++) {
+        flights.add(
+            new Flight<>(id % 2, 5, "table", 0, new Performance(this, id), (Seat<Integer, Integer>) null));
+      }
+    }
+
+    @Operation
+    public int insert(@Param(name = "id") int id) {
+      return flights.indexOf(table.insert(flights.get(id)));
+    }
+
+    @Operation
+    public int find(@Param(name = "id") int id) {
+      return flights.indexOf(table.find(id % 2, 5));
+    }
+
+    @Operation
+    public void remove(@Param(name = "id") int id) {
+      table.remove(flights.get(id));
+    }
+
+    @Operation
+    public void replace(@Param(name = "id") int id) {
+      table.replace(flights.get(id), flights.get((id + 2) % IDS));
+    }
+  }
+
+  /** Removes whatever is there for the key. */
+  @Param(name = "id", gen = IntGen.class, conf = "0:3")
+  public static final class TableByKey extends Table {
+    @Override
+    @Operation
+    public void remove(@Param(name = "id") int id) {
+      Flight<Integer, Integer> found = table.find(id % 2, 5);
+      if (found != null) {
+        table.remove(found);
+      }
+    }
+  }
+
+  /** What a table does, one operation at a time. */
+  public static final class TableSpecification {
+    private final Map<Integer, Integer> byKey = new HashMap<>();
+
+    public int insert(int id) {
+      Integer before = byKey.putIfAbsent(id % 2, id);
+      return before == null ? id : before;
+    }
+
+    public int find(int id) {
+      return byKey.getOrDefault(id % 2, -1);
+    }
+
+    public void remove(int id) {
+      byKey.remove(id % 2, id);
+    }
+
+    public void replace(int id) {
+      byKey.replace(id % 2, id, (id + 2) % IDS);
+    }
+  }
+
+  /** Calls for one key, each once; the work of each is a stage that an operation completes. */
+  @Param(name = "id", gen = IntGen.class, conf = "0:3")
+  public abstract static class Calls {
+    private final SingleFlight<Integer, Integer> flights;
+    private final boolean[] begun = new boolean[IDS];
+    private final List<CompletableFuture<Integer>> stages = new ArrayList<>();
+
+    Calls(Freshness freshness) {
+      flights =
+          SingleFlight.<Integer, Integer>builder()
+              .freshness(freshness)
+              .executor(Runnable::run)
+              .build(() -> 0);
+      for (int id = 0; id < IDS; id++) {
+        stages.add(new CompletableFuture<>());
+      }
+    }
+
+    /** Returns whether this call leads at once; a call that was made is not made again. */
+    @Operation
+    public boolean callAsync(@Param(name = "id") int id) {
+      synchronized (stages.get(id)) {
+        if (begun[id]) {
+          return false;
+        }
+        begun[id] = true;
+      }
+      int[] leads = new int[1];
+      Thread caller = Thread.currentThread();
+      flights.callAsync(
+          7,
+          key -> {
+            leads[0] = Thread.currentThread() == caller ? 1 : 0;
+            return stages.get(id);
+          });
+      return leads[0] == 1;
+    }
+
+    @Operation
+    public void land(@Param(name = "id") int id) {
+      stages.get(id).complete(id);
+    }
+
+    @Operation
+    public boolean forget() {
+      return flights.forget(7);
+    }
+  }
+
+  @Param(name = "id", gen = IntGen.class, conf = "0:3")
+  public static final class RunningCalls extends Calls {
+    public RunningCalls() {
+      super(Freshness.RUNNING);
+    }
+  }
+
+  @Param(name = "id", gen = IntGen.class, conf = "0:3")
+  public static final class NextCalls extends Calls {
+    public NextCalls() {
+      super(Freshness.NEXT);
+    }
+  }
+
+  /** What calls for one key do, one operation at a time. */
+  public abstract static class Specification {
+    private static final int NONE = -1;
+    private final boolean waits;
+    private final boolean[] begun = new boolean[IDS];
+    private final boolean[] completed = new boolean[IDS];
+    private int running = NONE;
+    private int waiting = NONE;
+
+    Specification(boolean waits) {
+      this.waits = waits;
+    }
+
+    public boolean callAsync(int id) {
+      if (begun[id]) {
+        return false;
+      }
+      begun[id] = true;
+      if (running == NONE) {
+        running = completed[id] ? NONE : id;
+        return true;
+      }
+      if (waits && waiting == NONE) {
+        waiting = id;
+      }
+      return false;
+    }
+
+    public void land(int id) {
+      completed[id] = true;
+      while (running != NONE && completed[running]) {
+        running = waiting;
+        waiting = NONE;
+      }
+    }
+
+    public boolean forget() {
+      boolean any = running != NONE;
+      running = NONE;
+      waiting = NONE;
+      return any;
+    }
+  }
+
+  public static final class RunningSpecification extends Specification {
+    public RunningSpecification() {
+      super(false);
+    }
+  }
+
+  public static final class NextSpecification extends Specification {
+    public NextSpecification() {
+      super(true);
+    }
+  }
+}
