@@ -12,7 +12,7 @@ import org.jspecify.annotations.Nullable;
 /** Carries a caller's context, a thread local and SLF4J's MDC, to where its work runs. */
 final class Contexts {
 
-  static final ThreadLocal<@Nullable String> TENANT = new ThreadLocal<>();
+  static final ThreadLocal<String> TENANT = new ThreadLocal<>();
 
   static final ContextSnapshotFactory SNAPSHOTS =
       ContextSnapshotFactory.builder()

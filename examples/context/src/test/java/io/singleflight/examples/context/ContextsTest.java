@@ -81,12 +81,11 @@ class ContextsTest {
   /** Runs a caller on a thread of its own, in a context of its own. */
   private static FutureTask<String> caller(String tenant, CallerCode code) {
     FutureTask<String> task =
-        new FutureTask<>(
-            () -> {
-              enterContext(tenant);
-              String value = code.run();
-              return "got " + value + " in " + context();
-            });
+        new FutureTask<>(() -> {
+          enterContext(tenant);
+          String value = code.run();
+          return "got " + value + " in " + context();
+        });
     Thread thread = new Thread(task);
     thread.setDaemon(true);
     thread.start();
@@ -98,7 +97,8 @@ class ContextsTest {
   }
 
   private static void awaitAboard(SingleFlight<?, ?> flights, int callers) {
-    await().until(() -> flights.inFlight().stream().mapToInt(each -> each.callers()).sum() == callers);
+    await()
+        .until(() -> flights.inFlight().stream().mapToInt(each -> each.callers()).sum() == callers);
   }
 
   @Test
@@ -107,8 +107,7 @@ class ContextsTest {
     assertThat(plain.call("a", this::load)).isEqualTo("acme/acme");
     assertThat(logged.list)
         .singleElement()
-        .satisfies(
-            line -> assertThat(line.getMDCPropertyMap()).containsEntry("tenant", "acme"));
+        .satisfies(line -> assertThat(line.getMDCPropertyMap()).containsEntry("tenant", "acme"));
   }
 
   @Test
@@ -132,8 +131,7 @@ class ContextsTest {
     assertThat(flights.call("a", A_DAY, this::load)).isEqualTo("acme/acme");
     assertThat(logged.list)
         .hasSize(2)
-        .allSatisfy(
-            line -> assertThat(line.getMDCPropertyMap()).containsEntry("tenant", "acme"));
+        .allSatisfy(line -> assertThat(line.getMDCPropertyMap()).containsEntry("tenant", "acme"));
   }
 
   @Test
@@ -165,7 +163,8 @@ class ContextsTest {
     CompletableFuture<String> bare = answer.thenApply(value -> context());
     CompletableFuture<String> wrapped = new CompletableFuture<>();
     CompletableFuture<Void> callback =
-        answer.thenAccept(SNAPSHOTS.captureAll().wrap((String value) -> wrapped.complete(context())));
+        answer.thenAccept(
+            SNAPSHOTS.captureAll().wrap((String value) -> wrapped.complete(context())));
     threads.submit(() -> stage.complete("value")).get();
     callback.get();
     assertThat(function).isCompletedWithValue("acme/acme");
@@ -213,7 +212,9 @@ class ContextsTest {
     assertThat(follower.get()).isEqualTo("got zeta/zeta in zeta/zeta");
   }
 
-  /** The thread that hands a flight off is the former leader's: its context is not the follower's. */
+  /**
+   * The thread that hands a flight off is the former leader's: its context is not the follower's.
+   */
   @Test
   void submit_handedOff_runsInTheFollowersContextOnlyIfTheWorkCarriesIt() throws Exception {
     for (boolean carried : new boolean[] {false, true}) {
@@ -285,7 +286,9 @@ class ContextsTest {
             .results()
             .map((MatchResult each) -> words(each.group(1)))
             .toList();
-    assertThat(snippets).hasSizeGreaterThan(2).allSatisfy(snippet -> assertThat(code).contains(snippet));
+    assertThat(snippets)
+        .hasSizeGreaterThan(2)
+        .allSatisfy(snippet -> assertThat(code).contains(snippet));
   }
 
   private static String path(String name) {
