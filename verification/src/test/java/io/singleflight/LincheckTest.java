@@ -33,8 +33,11 @@ class LincheckTest {
 
   @Test
   void check_unguardedCounter_isFlagged() {
-    assertThat(Runtime.version().feature()).as("the JDK that Lincheck can be trusted on").isEqualTo(17);
-    assertThatThrownBy(() -> check(Counter.class, Counter.class)).isInstanceOf(AssertionError.class);
+    assertThat(Runtime.version().feature())
+        .as("the JDK that Lincheck can be trusted on")
+        .isEqualTo(17);
+    assertThatThrownBy(() -> check(Counter.class, Counter.class))
+        .isInstanceOf(AssertionError.class);
   }
 
   @Test
@@ -66,12 +69,12 @@ class LincheckTest {
 
   private static void check(Class<?> implementation, Class<?> specification) {
     new ModelCheckingOptions()
-        .iterations(Form.LONG ? 100 : 15)
-        .invocationsPerIteration(Form.LONG ? 5_000 : 400)
+        .iterations(Form.LONG ? 50 : 5)
+        .invocationsPerIteration(Form.LONG ? 2_000 : 150)
         .threads(2)
-        .actorsPerThread(3)
+        .actorsPerThread(2)
         .actorsBefore(0)
-        .actorsAfter(2)
+        .actorsAfter(1)
         // The table looks at a sample of its slots to see whether it is crowded: no livelock.
         .loopBound(10_000)
         .sequentialSpecification(specification)
