@@ -56,7 +56,7 @@ class GuaranteesDocTest {
             + " `GuaranteesDocTest#no_such_test`\n";
     assertThat(namedTests(text).stream().map(this::exists))
         .containsExactly(true, false, true, false);
-    assertThat(namedTests("**Not promised.** `SingleFlightTest`")).isEmpty();
+    assertThat(namedTests("**Not promised.** `GuaranteesDocTest`")).isEmpty();
   }
 
   @Test
