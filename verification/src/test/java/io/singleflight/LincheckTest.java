@@ -69,10 +69,10 @@ class LincheckTest {
 
   private static void check(Class<?> implementation, Class<?> specification) {
     new ModelCheckingOptions()
-        .iterations(Form.LONG ? 50 : 5)
-        .invocationsPerIteration(Form.LONG ? 2_000 : 150)
+        .iterations(Form.LONG ? 100 : 20)
+        .invocationsPerIteration(Form.LONG ? 2_000 : 50)
         .threads(2)
-        .actorsPerThread(2)
+        .actorsPerThread(3)
         .actorsBefore(0)
         .actorsAfter(1)
         // The table looks at a sample of its slots to see whether it is crowded: no livelock.
@@ -161,7 +161,7 @@ class LincheckTest {
   }
 
   /** Calls for one key, each once; the work of each is a stage that an operation completes. */
-  @Param(name = "id", gen = IntGen.class, conf = "0:3")
+  @Param(name = "id", gen = IntGen.class, conf = "0:1")
   public abstract static class Calls {
     private final SingleFlight<Integer, Integer> flights;
     private final boolean[] begun = new boolean[IDS];
@@ -209,14 +209,14 @@ class LincheckTest {
     }
   }
 
-  @Param(name = "id", gen = IntGen.class, conf = "0:3")
+  @Param(name = "id", gen = IntGen.class, conf = "0:1")
   public static final class RunningCalls extends Calls {
     public RunningCalls() {
       super(Freshness.RUNNING);
     }
   }
 
-  @Param(name = "id", gen = IntGen.class, conf = "0:3")
+  @Param(name = "id", gen = IntGen.class, conf = "0:1")
   public static final class NextCalls extends Calls {
     public NextCalls() {
       super(Freshness.NEXT);
