@@ -161,10 +161,9 @@ class LincheckTest {
   }
 
   /** Calls for one key, each once; the work of each is a stage that an operation completes. */
-  @Param(name = "id", gen = IntGen.class, conf = "0:1")
+  @Param(name = "id", gen = IntGen.class, conf = "0:2")
   public abstract static class Calls {
     private final SingleFlight<Integer, Integer> flights;
-    private final boolean[] begun = new boolean[IDS];
     private final List<CompletableFuture<Integer>> stages = new ArrayList<>();
 
     Calls(Freshness freshness) {
@@ -178,24 +177,32 @@ class LincheckTest {
       }
     }
 
-    /** Returns whether this call leads at once; a call that was made is not made again. */
-    @Operation
-    public boolean callAsync(@Param(name = "id") int id) {
-      synchronized (stages.get(id)) {
-        if (begun[id]) {
-          return false;
-        }
-        begun[id] = true;
-      }
-      int[] leads = new int[1];
+    @Operation(runOnce = true)
+    public boolean call0() {
+      return callAsync(0);
+    }
+
+    @Operation(runOnce = true)
+    public boolean call1() {
+      return callAsync(1);
+    }
+
+    @Operation(runOnce = true)
+    public boolean call2() {
+      return callAsync(2);
+    }
+
+    /** Returns whether this call leads at once. */
+    private boolean callAsync(int id) {
+      boolean[] leads = new boolean[1];
       Thread caller = Thread.currentThread();
       flights.callAsync(
           7,
           key -> {
-            leads[0] = Thread.currentThread() == caller ? 1 : 0;
+            leads[0] = Thread.currentThread() == caller;
             return stages.get(id);
           });
-      return leads[0] == 1;
+      return leads[0];
     }
 
     @Operation
@@ -209,14 +216,14 @@ class LincheckTest {
     }
   }
 
-  @Param(name = "id", gen = IntGen.class, conf = "0:1")
+  @Param(name = "id", gen = IntGen.class, conf = "0:2")
   public static final class RunningCalls extends Calls {
     public RunningCalls() {
       super(Freshness.RUNNING);
     }
   }
 
-  @Param(name = "id", gen = IntGen.class, conf = "0:1")
+  @Param(name = "id", gen = IntGen.class, conf = "0:2")
   public static final class NextCalls extends Calls {
     public NextCalls() {
       super(Freshness.NEXT);
@@ -227,7 +234,6 @@ class LincheckTest {
   public abstract static class Specification {
     private static final int NONE = -1;
     private final boolean waits;
-    private final boolean[] begun = new boolean[IDS];
     private final boolean[] completed = new boolean[IDS];
     private int running = NONE;
     private int waiting = NONE;
@@ -236,11 +242,19 @@ class LincheckTest {
       this.waits = waits;
     }
 
-    public boolean callAsync(int id) {
-      if (begun[id]) {
-        return false;
-      }
-      begun[id] = true;
+    public boolean call0() {
+      return callAsync(0);
+    }
+
+    public boolean call1() {
+      return callAsync(1);
+    }
+
+    public boolean call2() {
+      return callAsync(2);
+    }
+
+    private boolean callAsync(int id) {
       if (running == NONE) {
         running = completed[id] ? NONE : id;
         return true;
