@@ -30,13 +30,13 @@ import org.jspecify.annotations.Nullable;
  *       before its work began, so that it was replaced if it led.
  *   <li><b>P10</b>: no call that began after a forget had returned got the outcome of an execution
  *       that began before that forget did.
- *   <li><b>ONE</b>, at most one joinable flight: the executions for a key do not overlap, leaving out
- *       those whose flight may have become unjoinable before the execution ended. These are: the
- *       abandoned, taken to be all whose outcome nobody got; and the forgotten, taken to be all
- *       whose flight a forget for its key may have found, which is any forget that overlaps the time
- *       from the begin of the call that registered the flight to the end of the execution, and if
- *       that call is not known (the one whose work was performed had joined), any earlier forget.
- *       With {@code maxJoinAge} any flight may be superseded, and this rule says nothing.
+ *   <li><b>ONE</b>, at most one joinable flight: the executions for a key do not overlap, leaving
+ *       out those whose flight may have become unjoinable before the execution ended. These are:
+ *       the abandoned, taken to be all whose outcome nobody got; and the forgotten, taken to be all
+ *       whose flight a forget for its key may have found, which is any forget that overlaps the
+ *       time from the begin of the call that registered the flight to the end of the execution, and
+ *       if that call is not known (the one whose work was performed had joined), any earlier
+ *       forget. With {@code maxJoinAge} any flight may be superseded, and this rule says nothing.
  * </ul>
  */
 final class Checker {
@@ -97,12 +97,11 @@ final class Checker {
         }
       }
     }
-    receivers.forEach(
-        (execution, all) -> {
-          if (all.lastBegin.begun > all.firstReturn.returned) {
-            flag(Rule.P2, all.lastBegin + " joined what " + all.firstReturn + " had: " + execution);
-          }
-        });
+    receivers.forEach((execution, all) -> {
+      if (all.lastBegin.begun > all.firstReturn.returned) {
+        flag(Rule.P2, all.lastBegin + " joined what " + all.firstReturn + " had: " + execution);
+      }
+    });
     checkExecutions(log, receivers);
   }
 

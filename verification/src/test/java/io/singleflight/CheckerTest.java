@@ -63,8 +63,7 @@ class CheckerTest {
 
   private static Report load(Fault fault, Mix mix, long calls) {
     return new Load(
-            (listener, executor, handOffOn) ->
-                new BrokenSingleFlight<>(fault, listener, handOffOn),
+            (listener, executor, handOffOn) -> new BrokenSingleFlight<>(fault, listener, handOffOn),
             mix,
             Freshness.RUNNING,
             false,

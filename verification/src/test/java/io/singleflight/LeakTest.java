@@ -33,9 +33,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /**
- * Nothing is left behind (P9): after calls of every kind with every ending, what an instance reaches
- * on the heap is what a fresh one reaches, class by class. The walk ends at threads and at what is the JVM's own.
- * Needs the {@code --add-opens} of the POM.
+ * Nothing is left behind (P9): after calls of every kind with every ending, what an instance
+ * reaches on the heap is what a fresh one reaches, class by class. The walk ends at threads and at
+ * what is the JVM's own. Needs the {@code --add-opens} of the POM.
  */
 @Timeout(value = 30, unit = TimeUnit.MINUTES)
 class LeakTest {
@@ -124,7 +124,10 @@ class LeakTest {
         assertThat(oursIn(threadLocalsOf(thread))).isEmpty();
       }
       assertThat(oursIn(threadLocalsOf(Thread.currentThread()))).isEmpty();
-      System.out.printf("leaks %s: calls=%,d, heap as fresh: %s%n", freshness, calls.get(),
+      System.out.printf(
+          "leaks %s: calls=%,d, heap as fresh: %s%n",
+          freshness,
+          calls.get(),
           histogram(used, excepted).values().stream().mapToInt(Integer::intValue).sum());
     } finally {
       pool.shutdownNow();
@@ -161,14 +164,31 @@ class LeakTest {
 
     flights.call(key, any -> "value");
     flights.call(key, any -> null);
-    failing(() -> flights.call(key, any -> { throw new Planned(); }));
-    failing(() -> flights.call(key, any -> { throw new InterruptedException(); }));
+    failing(() ->
+        flights.call(
+            key,
+            any -> {
+              throw new Planned();
+            }));
+    failing(() ->
+        flights.call(
+            key,
+            any -> {
+              throw new InterruptedException();
+            }));
     calls.addAndGet(4);
 
     flights.call(key, Duration.ofDays(1), any -> "value");
     failing(() -> flights.call(key, Duration.ZERO, any -> "value"));
     CountDownLatch gate = new CountDownLatch(1);
-    failing(() -> flights.call(key, Duration.ofNanos(1), any -> { gate.await(); return 1; }));
+    failing(() ->
+        flights.call(
+            key,
+            Duration.ofNanos(1),
+            any -> {
+              gate.await();
+              return 1;
+            }));
     gate.countDown();
     Thread.currentThread().interrupt();
     failing(() -> flights.call(key, any -> "value"));
@@ -215,7 +235,12 @@ class LeakTest {
     calls.addAndGet(3);
 
     flights.callAll(List.of(key, round), keys -> Map.of(round, "value"));
-    failing(() -> flights.callAll(List.of(key, round), keys -> { throw new Planned(); }));
+    failing(() ->
+        flights.callAll(
+            List.of(key, round),
+            keys -> {
+              throw new Planned();
+            }));
     calls.addAndGet(4);
   }
 

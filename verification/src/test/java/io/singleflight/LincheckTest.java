@@ -100,7 +100,8 @@ class LincheckTest {
     public Table() {
       for (int id = 0; id < IDS; id++) {
         flights.add(
-            new Flight<>(id % 2, 5, "table", 0, new Performance(this, id), (Seat<Integer, Integer>) null));
+            new Flight<>(
+                id % 2, 5, "table", 0, new Performance(this, id), (Seat<Integer, Integer>) null));
       }
     }
 

@@ -92,8 +92,7 @@ final class Load {
           pool.execute(task);
         };
     this.flights =
-        factory.create(
-            listener, refusing, failure -> failure instanceof Failure ours && ours.own);
+        factory.create(listener, refusing, failure -> failure instanceof Failure ours && ours.own);
   }
 
   /** Makes at least so many calls, or fewer if something is wrong. */
@@ -319,8 +318,8 @@ final class Load {
     return stage;
   }
 
-  private Map<Integer, Execution> performBatch(Map<Integer, Call> calls, Set<Integer> keys, int plan)
-      throws Failure, InterruptedException {
+  private Map<Integer, Execution> performBatch(
+      Map<Integer, Call> calls, Set<Integer> keys, int plan) throws Failure, InterruptedException {
     List<Execution> executions = new ArrayList<>();
     for (Integer key : keys) {
       executions.add(history.executionBegins(calls.get(key)));
@@ -372,7 +371,8 @@ final class Load {
               .executor(executor)
               .handOffOn(handOffOn)
               .freshness(freshness);
-      return (maxJoinAge == null ? builder : builder.maxJoinAge(maxJoinAge).maxFollowers(3)).build();
+      return (maxJoinAge == null ? builder : builder.maxJoinAge(maxJoinAge).maxFollowers(3))
+          .build();
     };
   }
 }

@@ -48,8 +48,7 @@ class LoadTest {
     run(EVERYTHING, Freshness.RUNNING, Duration.ofNanos(50_000), CALLS / 2);
   }
 
-  private static void run(
-      Mix mix, Freshness freshness, @Nullable Duration maxJoinAge, long calls) {
+  private static void run(Mix mix, Freshness freshness, @Nullable Duration maxJoinAge, long calls) {
     long seed = System.nanoTime();
     long start = System.nanoTime();
     Report report =

@@ -26,8 +26,7 @@ public final class RaceCanaries {
   @State
   public static class TwoLeaders {
     private final SingleFlight<Integer, Integer> flights =
-        new BrokenSingleFlight<>(
-            Fault.CHECK_THEN_ACT, new FlightListener<>() {}, failure -> false);
+        new BrokenSingleFlight<>(Fault.CHECK_THEN_ACT, new FlightListener<>() {}, failure -> false);
 
     @Actor
     public void one(II_Result r) {

@@ -219,7 +219,9 @@ public final class Races {
     }
   }
 
-  /** One forgets and calls again, one calls: the fence holds for the first; the second may be early. */
+  /**
+   * One forgets and calls again, one calls: the fence holds for the first; the second may be early.
+   */
   @JCStressTest
   @Outcome(id = "2, 1, 0", expect = ACCEPTABLE, desc = "the second joined before the fence")
   @Outcome(id = "2, 2, 0", expect = ACCEPTABLE, desc = "the second joined the new flight")
@@ -453,7 +455,9 @@ public final class Races {
     }
   }
 
-  /** NEXT: the waiting flight is promoted while its first caller leaves; the second has its value. */
+  /**
+   * NEXT: the waiting flight is promoted while its first caller leaves; the second has its value.
+   */
   @JCStressTest
   @Outcome(id = "2, 2, 0", expect = ACCEPTABLE, desc = "promoted, and shared")
   @Outcome(id = "-1, 2, 0", expect = ACCEPTABLE, desc = "left when its work had been taken on")
@@ -555,8 +559,8 @@ public final class Races {
   }
 
   /**
-   * A follower goes to park while the flight lands. The park is long: a lost wake-up shows as a call
-   * that takes all of it, and nothing else takes as long.
+   * A follower goes to park while the flight lands. The park is long: a lost wake-up shows as a
+   * call that takes all of it, and nothing else takes as long.
    */
   @JCStressTest
   @Outcome(id = "1, true", expect = ACCEPTABLE, desc = "joined, and was woken")

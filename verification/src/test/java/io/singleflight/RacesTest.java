@@ -66,9 +66,7 @@ class RacesTest {
     command.addAll(List.of("org.openjdk.jcstress.Main", "-t", Pattern.quote(tests)));
     command.addAll(List.of("-r", directory.toAbsolutePath().toString()));
     command.addAll(
-        inFull
-            ? List.of("-m", "default")
-            : List.of("-m", "quick", "-sc", "false", "-time", "100"));
+        inFull ? List.of("-m", "default") : List.of("-m", "quick", "-sc", "false", "-time", "100"));
     if (!inFull) {
       // Given any arguments, jcstress does not multiply the tests by modes of the JVM.
       String native22 = "--enable-native-access=ALL-UNNAMED";
