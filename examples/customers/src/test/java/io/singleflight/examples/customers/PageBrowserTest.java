@@ -163,6 +163,7 @@ class PageBrowserTest {
     closePage();
     openPage();
     sendHerd(SHOWN, 1, false);
+    awaitDrawn(0, SHOWN);
     for (int i = 0; i < 4; i++) {
       double before = lastSample();
       sendHerd(SHOWN, 1, true);
