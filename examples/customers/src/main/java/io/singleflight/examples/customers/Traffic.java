@@ -24,6 +24,7 @@ final class Traffic implements AutoCloseable {
 
   /* Guarded by this. */
   private final ArrayDeque<Sample> samples = new ArrayDeque<>();
+  private double at = System.currentTimeMillis();
   private long sampledAt = System.nanoTime();
   private long sampledAnswered;
   private long sampledQueries;
@@ -38,8 +39,9 @@ final class Traffic implements AutoCloseable {
   Traffic(LongSupplier queries) {
     this.queries = queries;
     this.sampledQueries = queries.getAsLong();
+    samples.add(new Sample(at, 0, 0, null, null));
     var unused =
-        sampler.scheduleAtFixedRate(
+        sampler.scheduleWithFixedDelay(
             this::sample, STEP.toMillis(), STEP.toMillis(), TimeUnit.MILLISECONDS);
   }
 
@@ -77,10 +79,11 @@ final class Traffic implements AutoCloseable {
     long answeredNow = answered.get();
     long queriesNow = queries.getAsLong();
     double seconds = (now - sampledAt) / 1e9;
+    at += seconds * 1_000;
     Histogram step = latencies.getIntervalHistogram();
     samples.add(
         new Sample(
-            System.currentTimeMillis(),
+            at,
             (answeredNow - sampledAnswered) / seconds,
             (queriesNow - sampledQueries) / seconds,
             millis(step, 50),
@@ -97,7 +100,12 @@ final class Traffic implements AutoCloseable {
     return step.getTotalCount() == 0 ? null : step.getValueAtPercentile(percentile) / 1e6;
   }
 
-  /** Half a second: answered requests and queries per second, latencies in milliseconds. */
+  /**
+   * What was counted since the sample before: answered requests and queries per second, latencies
+   * in milliseconds.
+   *
+   * @param at the end of that time, in milliseconds since 1970
+   */
   record Sample(
-      long at, double requests, double queries, @Nullable Double p50, @Nullable Double p99) {}
+      double at, double requests, double queries, @Nullable Double p50, @Nullable Double p99) {}
 }
