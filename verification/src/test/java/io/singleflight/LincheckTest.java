@@ -161,11 +161,10 @@ class LincheckTest {
     }
   }
 
-  /** Calls for one key, each once; the work of each is a stage that an operation completes. */
-  @Param(name = "id", gen = IntGen.class, conf = "0:2")
+  /** Calls for one key that has a flight, which an operation lands; the others' never land. */
   public abstract static class Calls {
     private final SingleFlight<Integer, Integer> flights;
-    private final List<CompletableFuture<Integer>> stages = new ArrayList<>();
+    private final CompletableFuture<Integer> stage = new CompletableFuture<>();
 
     Calls(Freshness freshness) {
       flights =
@@ -173,42 +172,35 @@ class LincheckTest {
               .freshness(freshness)
               .executor(Runnable::run)
               .build(() -> 0);
-      for (int id = 0; id < IDS; id++) {
-        stages.add(new CompletableFuture<>());
-      }
-    }
-
-    @Operation(runOnce = true)
-    public boolean call0() {
-      return callAsync(0);
+      flights.callAsync(7, key -> stage);
     }
 
     @Operation(runOnce = true)
     public boolean call1() {
-      return callAsync(1);
+      return call();
     }
 
     @Operation(runOnce = true)
     public boolean call2() {
-      return callAsync(2);
+      return call();
     }
 
     /** Returns whether this call leads at once. */
-    private boolean callAsync(int id) {
+    private boolean call() {
       boolean[] leads = new boolean[1];
       Thread caller = Thread.currentThread();
       flights.callAsync(
           7,
           key -> {
             leads[0] = Thread.currentThread() == caller;
-            return stages.get(id);
+            return new CompletableFuture<>();
           });
       return leads[0];
     }
 
-    @Operation
-    public void land(@Param(name = "id") int id) {
-      stages.get(id).complete(id);
+    @Operation(runOnce = true)
+    public void land() {
+      stage.complete(0);
     }
 
     @Operation
@@ -217,14 +209,12 @@ class LincheckTest {
     }
   }
 
-  @Param(name = "id", gen = IntGen.class, conf = "0:2")
   public static final class RunningCalls extends Calls {
     public RunningCalls() {
       super(Freshness.RUNNING);
     }
   }
 
-  @Param(name = "id", gen = IntGen.class, conf = "0:2")
   public static final class NextCalls extends Calls {
     public NextCalls() {
       super(Freshness.NEXT);
@@ -233,51 +223,45 @@ class LincheckTest {
 
   /** What calls for one key do, one operation at a time. */
   public abstract static class Specification {
-    private static final int NONE = -1;
-    private final boolean waits;
-    private final boolean[] completed = new boolean[IDS];
-    private int running = NONE;
-    private int waiting = NONE;
+    private final boolean next;
+    private boolean firstRuns = true;
+    private boolean otherRuns;
+    private boolean waiting;
 
-    Specification(boolean waits) {
-      this.waits = waits;
-    }
-
-    public boolean call0() {
-      return callAsync(0);
+    Specification(boolean next) {
+      this.next = next;
     }
 
     public boolean call1() {
-      return callAsync(1);
+      return call();
     }
 
     public boolean call2() {
-      return callAsync(2);
+      return call();
     }
 
-    private boolean callAsync(int id) {
-      if (running == NONE) {
-        running = completed[id] ? NONE : id;
-        return true;
+    private boolean call() {
+      if (firstRuns || otherRuns) {
+        waiting = next;
+        return false;
       }
-      if (waits && waiting == NONE) {
-        waiting = id;
-      }
-      return false;
+      otherRuns = true;
+      return true;
     }
 
-    public void land(int id) {
-      completed[id] = true;
-      while (running != NONE && completed[running]) {
-        running = waiting;
-        waiting = NONE;
+    public void land() {
+      if (firstRuns) {
+        otherRuns = waiting;
+        firstRuns = false;
+        waiting = false;
       }
     }
 
     public boolean forget() {
-      boolean any = running != NONE;
-      running = NONE;
-      waiting = NONE;
+      boolean any = firstRuns || otherRuns;
+      firstRuns = false;
+      otherRuns = false;
+      waiting = false;
       return any;
     }
   }
