@@ -203,7 +203,8 @@ class LincheckTest {
       stage.complete(0);
     }
 
-    @Operation
+    /* Once: in NEXT two flights are detached, and two that forget at a time may each detach one. */
+    @Operation(runOnce = true)
     public boolean forget() {
       return flights.forget(7);
     }
