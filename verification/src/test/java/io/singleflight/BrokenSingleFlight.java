@@ -139,6 +139,8 @@ final class BrokenSingleFlight<K, V> implements SingleFlight<K, V> {
             flight.changed.signalAll();
             return outcome.get();
           }
+          // Nobody may come aboard any more: they would get what is the leader's own.
+          table.remove(key, flight);
         } finally {
           lock.unlock();
         }
