@@ -17,8 +17,8 @@ final class Seat<K, V extends @Nullable Object> {
   /** Whether this caller may find the flight full. */
   final boolean countsAsFollower;
 
-  // written under the monitor of the flight
-  private volatile @Nullable Flight<K, V> flight;
+  // written under the monitor of the herd
+  private volatile @Nullable Herd<K, V> herd;
 
   /** What this caller gets instead of the flight's outcome: the failure that it led to. */
   volatile @Nullable Outcome<V> own;
@@ -26,14 +26,14 @@ final class Seat<K, V extends @Nullable Object> {
   /** Whether this caller is to perform its work on its own thread, now. */
   volatile boolean appointed;
 
-  // guarded by the monitor of the flight
-  boolean aboard;
-
   /**
    * Whether this caller can be told to perform or to wake others: not while its listeners are told,
    * and a batch only while it waits in this seat.
    */
-  boolean attentive;
+  volatile boolean attentive;
+
+  // guarded by the monitor of the herd
+  boolean aboard;
 
   @Nullable Seat<K, V> previous;
   @Nullable Seat<K, V> next;
@@ -68,26 +68,30 @@ final class Seat<K, V extends @Nullable Object> {
     return new Seat<>(null, future, takeOver, true);
   }
 
-  Flight<K, V> flight() {
-    Flight<K, V> boarded = flight;
+  Herd<K, V> herd() {
+    Herd<K, V> boarded = herd;
     if (boarded == null) {
       throw new AssertionError("a seat is used before its caller is aboard");
     }
     return boarded;
   }
 
-  void board(Flight<K, V> boarded) {
-    flight = boarded;
+  Flight<K, V> flight() {
+    return herd().flight;
+  }
+
+  void board(Herd<K, V> boarded) {
+    herd = boarded;
     aboard = true;
   }
 
-  boolean isAboard(Flight<K, V> which) {
-    return flight == which;
+  boolean isAboard(Herd<K, V> which) {
+    return herd == which;
   }
 
   /** Returns what this caller gets, or null while that is open. */
   @Nullable Outcome<V> outcome() {
     Outcome<V> ownFailure = own;
-    return ownFailure != null ? ownFailure : flight().outcome();
+    return ownFailure != null ? ownFailure : herd().outcome();
   }
 }

@@ -101,7 +101,11 @@ class LincheckTest {
       for (int id = 0; id < IDS; id++) {
         flights.add(
             new Flight<>(
-                id % 2, 5, "table", 0, new Performance(this, id), (Seat<Integer, Integer>) null));
+                (LocalSingleFlight<?, ?>) SingleFlight.create(),
+                id % 2,
+                5,
+                0,
+                Performer.current()));
       }
     }
 
