@@ -21,6 +21,9 @@ final class Flight<K, V extends @Nullable Object> extends Performance<K> {
    * and changes by CAS: either the leader lands alone, or somebody opens the herd first.
    */
 
+  /** Stands for a time that nobody has looked at the clock for. */
+  static final long UNTIMED = Long.MIN_VALUE;
+
   private static final boolean JFR = ModuleLayer.boot().findModule("jdk.jfr").isPresent();
   private static final Object LANDED = new Object();
   private static final VarHandle STATE;
@@ -36,7 +39,7 @@ final class Flight<K, V extends @Nullable Object> extends Performance<K> {
   /** The hash of the key at registration, whatever became of the key since. */
   final int hash;
 
-  /** When it was registered, in nanoseconds of the instance's clock. */
+  /** When it was registered, in nanoseconds of the instance's clock, or {@link #UNTIMED}. */
   final long registeredAt;
 
   private volatile Object state;
@@ -122,15 +125,13 @@ final class Flight<K, V extends @Nullable Object> extends Performance<K> {
   }
 
   /** Returns how this flight looks now, or null if it is joinable no more. */
-  @SuppressWarnings("unchecked")
   @Nullable InFlight<K> snapshot(long now) {
     Object current = state;
-    if (current instanceof Herd<?, ?> herd) {
-      return ((Herd<K, V>) herd).snapshot(now);
+    if (current instanceof Performer leader && registeredAt != UNTIMED) {
+      return new InFlight<>(key, age(now), 1, leader.threadName(), InFlight.State.RUNNING);
     }
-    return current instanceof Performer leader
-        ? new InFlight<>(key, age(now), 1, leader.threadName(), InFlight.State.RUNNING)
-        : null;
+    Herd<K, V> herd = herd();
+    return herd == null ? null : herd.snapshot(now);
   }
 
   Duration age(long now) {

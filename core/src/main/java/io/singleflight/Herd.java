@@ -4,6 +4,7 @@ import static java.util.Objects.requireNonNull;
 
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletionStage;
@@ -68,6 +69,9 @@ final class Herd<K, V extends @Nullable Object> {
   /** The JFR event of the flight, if it is recorded. */
   final @Nullable FlightEvent event;
 
+  /** When the flight was registered, or first noticed by others, if it was not timed. */
+  private final long since;
+
   private final Thread registrant = Thread.currentThread();
 
   // written under the monitor, read without
@@ -97,6 +101,8 @@ final class Herd<K, V extends @Nullable Object> {
   Herd(Flight<K, V> flight, Performer performer, @Nullable FlightEvent event) {
     this.flight = flight;
     this.event = event;
+    this.since =
+        flight.registeredAt == Flight.UNTIMED ? flight.instance.now() : flight.registeredAt;
     this.performer = performer;
     this.phase = Phase.RUNNING;
   }
@@ -110,6 +116,8 @@ final class Herd<K, V extends @Nullable Object> {
       Seat<K, V> seat) {
     this.flight = flight;
     this.event = event;
+    this.since =
+        flight.registeredAt == Flight.UNTIMED ? flight.instance.now() : flight.registeredAt;
     this.performer = performer;
     this.phase = phase;
     append(seat);
@@ -398,7 +406,7 @@ final class Herd<K, V extends @Nullable Object> {
     Performer by = performer;
     return new InFlight<>(
         flight.key,
-        flight.age(now),
+        Duration.ofNanos(Math.max(0, now - since)),
         callers,
         Performer.nameOf(by == null ? registrant : by.thread),
         phase == Phase.RUNNING ? InFlight.State.RUNNING : InFlight.State.WAITING);

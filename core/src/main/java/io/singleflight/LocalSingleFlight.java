@@ -58,6 +58,9 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
   private final Listeners<K> listeners;
   private final LongSupplier nanoClock;
 
+  /** Whether an option needs the time of each flight. */
+  private final boolean timed;
+
   LocalSingleFlight(SingleFlight.Builder<K, V> options, LongSupplier nanoClock) {
     this.name = options.name;
     this.errands = new Errands(options.executor, DefaultExecutor.named(options.name));
@@ -68,6 +71,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     this.handOffOn = options.handOffOn;
     this.listeners = new Listeners<>(options.listeners);
     this.nanoClock = nanoClock;
+    this.timed = options.maxJoinAge != null || !listeners.isEmpty();
   }
 
   // The kinds of calls
@@ -79,7 +83,8 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     requireNonNull(work, "work");
     failIfInterrupted();
     Performer performer = Performer.current();
-    Flight<K, V> fresh = new Flight<>(this, key, hash, now(), performer);
+    long now = timed ? now() : performer.timeForFlight(nanoClock);
+    Flight<K, V> fresh = new Flight<>(this, key, hash, now, performer);
     Seat<K, V> seat = enter(fresh, Seat::ofThread);
     if (seat == null) {
       return perform(fresh, performer, fresh, work);

@@ -4,6 +4,7 @@ import java.lang.ref.WeakReference;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
+import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 
 /** A thread that performs works: which, one inside the other, and what it waits for meanwhile. */
@@ -24,6 +25,11 @@ final class Performer {
    * knows its performer weakly: threads outlive class loaders, and would keep them.
    */
 
+  /* Reading a clock takes about 30 ns: too much for a call that takes less than this. */
+  private static final long HASTE_NANOS = 1_000;
+
+  private static final int HASTY_CALLS = 64;
+
   private static final ThreadLocal<@Nullable WeakReference<Performer>> OF_THREAD =
       new ThreadLocal<>();
 
@@ -33,6 +39,9 @@ final class Performer {
 
   // of the thread itself
   private @Nullable Performance<?> innermost;
+  private long lookedAt;
+  private int hastyLooks;
+  private int callsUntilNextLook;
 
   private Performer(Thread thread) {
     this.thread = thread;
@@ -52,6 +61,25 @@ final class Performer {
   private static @Nullable Performer currentIfAny() {
     WeakReference<Performer> reference = OF_THREAD.get();
     return reference == null ? null : reference.get();
+  }
+
+  /**
+   * Returns the time, or {@link Flight#UNTIMED}: a thread that has made a call a microsecond for a
+   * while looks at the clock only for one call in that many.
+   */
+  long timeForFlight(LongSupplier nanoClock) {
+    if (callsUntilNextLook > 0) {
+      callsUntilNextLook--;
+      return Flight.UNTIMED;
+    }
+    long now = nanoClock.getAsLong();
+    long elapsed = now - lookedAt;
+    long calls = hastyLooks == HASTY_CALLS ? HASTY_CALLS : 1;
+    boolean hasty = elapsed >= 0 && elapsed < calls * HASTE_NANOS;
+    hastyLooks = hasty ? Math.min(hastyLooks + 1, HASTY_CALLS) : 0;
+    callsUntilNextLook = hastyLooks == HASTY_CALLS ? HASTY_CALLS - 1 : 0;
+    lookedAt = now;
+    return now;
   }
 
   void begin(Performance<?> performance) {
