@@ -50,7 +50,7 @@ final class Flight<K, V extends @Nullable Object> extends Performance<K> {
     this.hash = hash;
     this.registeredAt = now;
     FlightEvent event = begunEvent();
-    this.state = event == null ? performer : new Herd<>(this, performer, event);
+    this.state = event == null ? performer : new Herd<>(this, event, performer);
   }
 
   /** A flight whose first caller has a seat. */
@@ -59,13 +59,12 @@ final class Flight<K, V extends @Nullable Object> extends Performance<K> {
       K key,
       int hash,
       long now,
-      @Nullable Performer performer,
       Herd.Phase phase,
       Seat<K, V> seat) {
     super(instance, key);
     this.hash = hash;
     this.registeredAt = now;
-    this.state = new Herd<>(this, performer, begunEvent(), phase, seat);
+    this.state = new Herd<>(this, begunEvent(), phase, seat);
   }
 
   private static @Nullable FlightEvent begunEvent() {
@@ -83,7 +82,7 @@ final class Flight<K, V extends @Nullable Object> extends Performance<K> {
   @Nullable Herd<K, V> herd() {
     Object now = state;
     while (now instanceof Performer leader) {
-      STATE.compareAndSet(this, now, new Herd<>(this, leader, null));
+      STATE.compareAndSet(this, now, new Herd<>(this, null, leader));
       now = state;
     }
     return now == LANDED ? null : (Herd<K, V>) now;

@@ -97,29 +97,23 @@ final class Herd<K, V extends @Nullable Object> {
   private @Nullable Herd<K, V> successor;
   private @Nullable CompletionStage<?> stage;
 
-  /** The herd of a flight whose leader performs, and has no seat. */
-  Herd(Flight<K, V> flight, Performer performer, @Nullable FlightEvent event) {
+  private Herd(Flight<K, V> flight, @Nullable FlightEvent event, Phase phase) {
     this.flight = flight;
     this.event = event;
+    this.phase = phase;
     this.since =
         flight.registeredAt == Flight.UNTIMED ? flight.instance.now() : flight.registeredAt;
+  }
+
+  /** The herd of a flight whose leader performs, and has no seat. */
+  Herd(Flight<K, V> flight, @Nullable FlightEvent event, Performer performer) {
+    this(flight, event, Phase.RUNNING);
     this.performer = performer;
-    this.phase = Phase.RUNNING;
   }
 
   /** The herd of a flight whose first caller has a seat, and leads it unless it is queued. */
-  Herd(
-      Flight<K, V> flight,
-      @Nullable Performer performer,
-      @Nullable FlightEvent event,
-      Phase phase,
-      Seat<K, V> seat) {
-    this.flight = flight;
-    this.event = event;
-    this.since =
-        flight.registeredAt == Flight.UNTIMED ? flight.instance.now() : flight.registeredAt;
-    this.performer = performer;
-    this.phase = phase;
+  Herd(Flight<K, V> flight, @Nullable FlightEvent event, Phase phase, Seat<K, V> seat) {
+    this(flight, event, phase);
     append(seat);
     if (phase == Phase.QUEUED) {
       leaderAboard = false;
@@ -156,7 +150,7 @@ final class Herd<K, V extends @Nullable Object> {
     Herd<K, V> waiting = waitingBehind();
     if (waiting == null && isLive()) {
       Flight<K, V> next =
-          new Flight<>(flight.instance, flight.key, flight.hash, now, null, Phase.QUEUED, seat);
+          new Flight<>(flight.instance, flight.key, flight.hash, now, Phase.QUEUED, seat);
       waiting = requireNonNull(next.herd());
       waiting.behind = this;
     }

@@ -1,7 +1,6 @@
 package io.singleflight;
 
 import static io.singleflight.Herd.Phase.ASSIGNED;
-import static io.singleflight.Herd.Phase.RUNNING;
 import static java.util.Objects.requireNonNull;
 import static java.util.concurrent.TimeUnit.NANOSECONDS;
 
@@ -10,7 +9,6 @@ import io.singleflight.FlightListener.Ending;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
-import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -25,7 +23,6 @@ import java.util.function.Function;
 import java.util.function.LongSupplier;
 import java.util.function.Predicate;
 import java.util.function.Supplier;
-import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** Call sharing within a JVM: the table of flights, and the flow of a call. */
@@ -106,7 +103,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     if (nanos > 0) {
       long start = System.nanoTime();
       Seat<K, V> seat = Seat.ofThread(own -> performOnExecutor(own, key, work));
-      enterOnExecutor(key, hash, seat);
+      enter(key, hash, seat, this::appoint);
       outcome = await(seat, start, nanos);
     }
     if (outcome == null) {
@@ -120,8 +117,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
   public CompletableFuture<V> submit(K key, Work<? super K, ? extends V, ?> work) {
     int hash = hash(key);
     requireNonNull(work, "work");
-    return futureOf(
-        own -> performOnExecutor(own, key, work), seat -> enterOnExecutor(key, hash, seat));
+    return futureOf(key, hash, own -> performOnExecutor(own, key, work), this::appoint);
   }
 
   @Override
@@ -129,20 +125,8 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
       K key, Function<? super K, ? extends CompletionStage<? extends V>> work) {
     int hash = hash(key);
     requireNonNull(work, "work");
-    return futureOf(
-        own -> {
-          Performer performer = Performer.current();
-          if (own.herd().begin(own, performer)) {
-            performAsync(own.herd(), performer, key, work);
-          }
-        },
-        seat -> {
-          Performer performer = Performer.current();
-          Flight<K, V> fresh = new Flight<>(this, key, hash, now(), performer, RUNNING, seat);
-          if (enter(fresh, () -> seat) == null) {
-            performAsync(seat.herd(), performer, key, work);
-          }
-        });
+    Consumer<Seat<K, V>> perform = own -> performAsync(own, key, work);
+    return futureOf(key, hash, perform, perform);
   }
 
   @Override
@@ -197,14 +181,13 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
   @Override
   public List<InFlight<K>> inFlight() {
     long now = now();
-    List<InFlight<K>> all = new ArrayList<>();
+    List<@Nullable InFlight<K>> all = new ArrayList<>();
     for (Flight<K, V> flight : table.flights()) {
       Herd<K, V> waiting = flight.waitingBehind();
-      Stream.of(flight.snapshot(now), waiting == null ? null : waiting.snapshot(now))
-          .filter(Objects::nonNull)
-          .forEach(all::add);
+      all.add(flight.snapshot(now));
+      all.add(waiting == null ? null : waiting.snapshot(now));
     }
-    return Collections.unmodifiableList(all);
+    return all.stream().filter(Objects::nonNull).toList();
   }
 
   // Taking a seat
@@ -224,11 +207,26 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     }
   }
 
-  private void enterOnExecutor(K key, int hash, Seat<K, V> seat) {
-    Flight<K, V> fresh = new Flight<>(this, key, hash, now(), null, ASSIGNED, seat);
+  /** Takes a seat, in which its caller leads if there is no flight to join. */
+  private void enter(K key, int hash, Seat<K, V> seat, Consumer<Seat<K, V>> lead) {
+    Flight<K, V> fresh = new Flight<>(this, key, hash, now(), ASSIGNED, seat);
     if (enter(fresh, () -> seat) == null) {
-      appoint(seat);
+      lead.accept(seat);
     }
+  }
+
+  /** Takes a seat for a new future, whose failure it is if that is refused. */
+  private CompletableFuture<V> futureOf(
+      K key, int hash, Consumer<Seat<K, V>> takeOver, Consumer<Seat<K, V>> lead) {
+    CallFuture<V> future = new CallFuture<>();
+    Seat<K, V> seat = Seat.ofFuture(future, takeOver);
+    future.onLeave(departure -> leave(seat, departure));
+    try {
+      enter(key, hash, seat, lead);
+    } catch (FlightDeadlockException | TooManyFollowersException refusal) {
+      future.deliver(Outcome.failure(refusal));
+    }
+    return future;
   }
 
   /** Takes a seat on a flight or on the one that waits behind it; returns false if it is gone. */
@@ -329,10 +327,12 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
   }
 
   private void performAsync(
-      Herd<K, V> herd,
-      Performer performer,
-      K key,
-      Function<? super K, ? extends CompletionStage<? extends V>> work) {
+      Seat<K, V> seat, K key, Function<? super K, ? extends CompletionStage<? extends V>> work) {
+    Performer performer = Performer.current();
+    Herd<K, V> herd = seat.herd();
+    if (!herd.begin(seat, performer)) {
+      return;
+    }
     Outcome<CompletionStage<? extends V>> begun =
         performer.perform(
             new Performance<>(this, key),
@@ -522,19 +522,6 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
       ended(herd.flight, herd.event, Ending.ABANDONED, 0);
     }
     return true;
-  }
-
-  /** Takes a seat for a new future, whose failure it is if that is refused. */
-  private CompletableFuture<V> futureOf(Consumer<Seat<K, V>> takeOver, Consumer<Seat<K, V>> enter) {
-    CallFuture<V> future = new CallFuture<>();
-    Seat<K, V> seat = Seat.ofFuture(future, takeOver);
-    future.onLeave(departure -> leave(seat, departure));
-    try {
-      enter.accept(seat);
-    } catch (FlightDeadlockException | TooManyFollowersException refusal) {
-      future.deliver(Outcome.failure(refusal));
-    }
-    return future;
   }
 
   // Small things

@@ -83,6 +83,7 @@ final class Seat<K, V extends @Nullable Object> {
   void board(Herd<K, V> boarded) {
     herd = boarded;
     aboard = true;
+    attentive = false;
   }
 
   boolean isAboard(Herd<K, V> which) {
