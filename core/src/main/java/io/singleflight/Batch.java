@@ -94,7 +94,7 @@ final class Batch<K, V extends @Nullable Object, E extends Exception> {
 
   private void follow(Part part, Seat<K, V> seat) throws InterruptedException {
     seat.herd().attend(seat);
-    part.outcome = flights.awaitTurn(seat, performer);
+    part.outcome = seat.awaitTurn(performer);
     if (part.outcome == null) {
       ask(List.of(part));
       flights.conclude(part.flight, requireNonNull(part.outcome), part.flight.workEnded());

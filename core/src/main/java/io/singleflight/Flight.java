@@ -71,6 +71,11 @@ final class Flight<K, V extends @Nullable Object> extends Performance<K> {
     return JFR ? FlightEvent.begun() : null;
   }
 
+  @SuppressWarnings("unchecked")
+  LocalSingleFlight<K, V> instance() {
+    return (LocalSingleFlight<K, V>) instance;
+  }
+
   /** Ends this flight if nobody else is aboard; nobody will be then. */
   boolean landAlone() {
     Object now = state;

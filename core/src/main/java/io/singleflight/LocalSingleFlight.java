@@ -36,8 +36,8 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
    *   2. Leader: perform the work, outside every lock, catching whatever it throws (perform).
    *   3. Land: end the flight, take it out of the table, publish its outcome, wake (land). If the
    *      failure was the leader's own and others are aboard, hand off instead (conclude).
-   *   4. Follower: wait (await); then wake others and take the outcome, or perform its own work if
-   *      appointed, or leave (leave). When the last has left, the flight is abandoned (abandon).
+   *   4. Follower: wait (Seat.await); then wake others and take the outcome, or perform its own work
+   *      if appointed, or leave (leave). When the last has left, the flight is abandoned.
    *
    * A flight that ends for the table (landed, abandoned, forgotten, too old) is removed by identity,
    * so it never evicts a successor. In NEXT the slot of a key holds the flight at the head of the
@@ -86,7 +86,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     if (seat == null) {
       return perform(fresh, performer, fresh, work);
     }
-    Outcome<V> outcome = awaitTurn(seat, performer);
+    Outcome<V> outcome = seat.awaitTurn(performer);
     return outcome == null
         ? perform(seat.flight(), performer, new Performance<>(this, key), work)
         : outcome.get();
@@ -104,7 +104,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
       long start = System.nanoTime();
       Seat<K, V> seat = Seat.ofThread(own -> performOnExecutor(own, key, work));
       enter(key, hash, seat, this::appoint);
-      outcome = await(seat, start, nanos);
+      outcome = seat.await(start, nanos);
     }
     if (outcome == null) {
       throw new TimeoutException(
@@ -444,64 +444,6 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
       return interrupted || Outcome.isInterruption(failure) || handOffOn.test(failure);
     } catch (Throwable undecided) {
       return false;
-    }
-  }
-
-  // Following
-
-  /** Waits for the outcome; returns null if this caller is to perform instead, and has begun. */
-  @Nullable Outcome<V> awaitTurn(Seat<K, V> seat, Performer performer) throws InterruptedException {
-    Outcome<V> outcome;
-    do {
-      outcome = await(seat, 0, Long.MAX_VALUE);
-    } while (outcome == null && !seat.herd().begin(seat, performer));
-    return outcome;
-  }
-
-  /** Waits for the outcome; returns null if this caller is appointed, or has left in time-out. */
-  private @Nullable Outcome<V> await(Seat<K, V> seat, long start, long nanos)
-      throws InterruptedException {
-    boolean interrupted = false;
-    boolean timed = nanos != Long.MAX_VALUE;
-    try {
-      try {
-        Performer.waitIn(seat);
-      } catch (FlightDeadlockException deadlock) {
-        if (leave(seat, Departure.CANCELLED)) {
-          throw deadlock;
-        }
-      }
-      while (true) {
-        Outcome<V> outcome = seat.outcome();
-        if (outcome != null) {
-          seat.herd().wakeMore();
-          return outcome;
-        }
-        if (Thread.interrupted()) {
-          if (leave(seat, Departure.INTERRUPTED)) {
-            throw new InterruptedException();
-          }
-          interrupted = true;
-        } else if (seat.appointed && seat.takeOver == null) {
-          return null;
-        } else if (!timed) {
-          LockSupport.park(seat.flight());
-        } else {
-          long left = nanos - (System.nanoTime() - start);
-          if (left > 0) {
-            LockSupport.parkNanos(seat.flight(), left);
-          } else if (leave(seat, Departure.TIMED_OUT)) {
-            return null;
-          } else {
-            timed = false;
-          }
-        }
-      }
-    } finally {
-      Performer.waitNoMore();
-      if (interrupted) {
-        Thread.currentThread().interrupt();
-      }
     }
   }
 

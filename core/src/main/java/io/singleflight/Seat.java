@@ -1,9 +1,11 @@
 package io.singleflight;
 
+import io.singleflight.FlightListener.Departure;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
-/** A caller's place aboard a flight, used for one wait. */
+/** A caller's place aboard a flight, and its wait there. */
 final class Seat<K, V extends @Nullable Object> {
 
   /** Who waits: a thread, or else a future. */
@@ -94,5 +96,70 @@ final class Seat<K, V extends @Nullable Object> {
   @Nullable Outcome<V> outcome() {
     Outcome<V> ownFailure = own;
     return ownFailure != null ? ownFailure : herd().outcome();
+  }
+
+  /** Waits for the outcome; returns null if this caller is to perform instead, and has begun. */
+  @Nullable Outcome<V> awaitTurn(Performer performer) throws InterruptedException {
+    Outcome<V> got;
+    do {
+      got = await(0, Long.MAX_VALUE);
+    } while (got == null && !herd().begin(this, performer));
+    return got;
+  }
+
+  /**
+   * Waits for the outcome; returns null if this caller is appointed, or has left in time-out.
+   *
+   * <p>Every way out does its duty. Who has the outcome wakes others. Who leaves is taken off board
+   * first; if the flight has ended meanwhile it is too late to leave, and the outcome, which takes
+   * but a moment, is waited for. An interrupt that did not make this caller leave is kept.
+   */
+  @Nullable Outcome<V> await(long start, long nanos) throws InterruptedException {
+    boolean interrupted = false;
+    boolean timed = nanos != Long.MAX_VALUE;
+    try {
+      try {
+        Performer.waitIn(this);
+      } catch (FlightDeadlockException deadlock) {
+        if (leave(Departure.CANCELLED)) {
+          throw deadlock;
+        }
+      }
+      while (true) {
+        Outcome<V> got = outcome();
+        if (got != null) {
+          herd().wakeMore();
+          return got;
+        }
+        if (Thread.interrupted()) {
+          if (leave(Departure.INTERRUPTED)) {
+            throw new InterruptedException();
+          }
+          interrupted = true;
+        } else if (appointed && takeOver == null) {
+          return null;
+        } else if (!timed) {
+          LockSupport.park(flight());
+        } else {
+          long left = nanos - (System.nanoTime() - start);
+          if (left > 0) {
+            LockSupport.parkNanos(flight(), left);
+          } else if (leave(Departure.TIMED_OUT)) {
+            return null;
+          } else {
+            timed = false;
+          }
+        }
+      }
+    } finally {
+      Performer.waitNoMore();
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
+    }
+  }
+
+  private boolean leave(Departure departure) {
+    return flight().instance().leave(this, departure);
   }
 }
