@@ -110,9 +110,9 @@ public abstract class LockContract extends Contract {
     listener.holdUpNext(HeldListener.Event.JOINED);
     Caller held = start(like.follower(), like.threads(), flights, gated());
     listener.awaitHeld();
+    othersComeAndGo(like, flights);
     Caller other = start(like.follower(), like.threads(), flights, gated());
     awaitCallers(flights, before + 3);
-    othersComeAndGo(like, flights);
     forgetLetsNewcomersStart(like, flights);
     work.awaitBegun();
     work.returns("landed");
@@ -135,8 +135,8 @@ public abstract class LockContract extends Contract {
       return null;
     });
     listener.awaitHeld();
-    awaitCallers(scene.flights, 3);
     othersComeAndGo(like, scene.flights);
+    awaitCallers(scene.flights, 3);
     forgetLetsNewcomersStart(like, scene.flights);
     scene.leadersWork.returns("landed");
     assertThat(scene.leader.value()).isEqualTo("landed");
