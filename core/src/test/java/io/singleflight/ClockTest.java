@@ -190,7 +190,8 @@ class ClockTest {
             };
         assertThat(flights.submit("submit", key -> inside(aging)).join()).isEqualTo(7);
         assertThat(flights.call("timed", Duration.ofDays(1), key -> inside(aging))).isEqualTo(7);
-        assertThat(flights.callAll(List.of("batch"), keys -> java.util.Map.of("batch", inside(aging))))
+        assertThat(
+                flights.callAll(List.of("batch"), keys -> java.util.Map.of("batch", inside(aging))))
             .containsEntry("batch", 7L);
       }
       return null;
@@ -233,9 +234,7 @@ class ClockTest {
   @Test
   void age_withMaxJoinAge_isExactInHasteToo() throws Exception {
     SingleFlight<String, Long> flights =
-        SingleFlight.<String, Long>builder()
-            .maxJoinAge(Duration.ofSeconds(1))
-            .build(this::look);
+        SingleFlight.<String, Long>builder().maxJoinAge(Duration.ofSeconds(1)).build(this::look);
     onCallersThread(() -> {
       hurry(flights);
       for (int i = 0; i < 3 * HASTY_CALLS; i++) {

@@ -184,9 +184,9 @@ public final class Races {
   }
 
   /**
-   * The leader fails for a reason of its own while the follower that is first in line leaves. If its
-   * work had begun, that is shared, whether its caller is still there or not; else the next in line
-   * performs. Nobody is left without, and a work that waits for a thread goes with its caller.
+   * The leader fails for a reason of its own while the follower that is first in line leaves. If
+   * its work had begun, that is shared, whether its caller is still there or not; else the next in
+   * line performs. Nobody is left without, and a work that waits for a thread goes with its caller.
    */
   @JCStressTest
   @Outcome(id = "2, 2, 0", expect = ACCEPTABLE, desc = "handed off, and shared")
@@ -686,7 +686,10 @@ public final class Races {
   /** The same from outside: a call that returns the flight's value returns after its writes. */
   @JCStressTest
   @Outcome(id = "1, 1", expect = ACCEPTABLE, desc = "joined, and sees what was written")
-  @Outcome(id = "2, 1", expect = ACCEPTABLE, desc = "came after the landing, hence after the writes")
+  @Outcome(
+      id = "2, 1",
+      expect = ACCEPTABLE,
+      desc = "came after the landing, hence after the writes")
   @Outcome(expect = FORBIDDEN, desc = "the value, and not what was written before it")
   @State
   public static class WriteAgainstReturn extends Flown {

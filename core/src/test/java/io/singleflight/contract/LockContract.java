@@ -183,7 +183,9 @@ public abstract class LockContract extends Contract {
     assertThat(scene.leader.value()).isEqualTo("landed");
   }
 
-  /** A caller of each kind asks for the key of the held-up flight and leaves; others ask for more. */
+  /**
+   * A caller of each kind asks for the key of the held-up flight and leaves; others ask for more.
+   */
   private void othersComeAndGo(Case like, SingleFlight<Object, Object> flights) throws Exception {
     assertThat(onAnotherThread(() -> callers(flights)).get(PATIENCE.toSeconds(), TimeUnit.SECONDS))
         .isNotNegative();
@@ -201,8 +203,7 @@ public abstract class LockContract extends Contract {
       leaver.awaitParked();
       leaver.leave();
       assertThat(leaver.failure())
-          .isInstanceOf(
-              kind.blocks() ? InterruptedException.class : CancellationException.class);
+          .isInstanceOf(kind.blocks() ? InterruptedException.class : CancellationException.class);
     }
   }
 

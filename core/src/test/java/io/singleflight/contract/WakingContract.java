@@ -117,8 +117,7 @@ public abstract class WakingContract extends Contract {
       } else {
         aboard++;
         batches.add(
-            batchThreads.submit(() ->
-                flights.callAll(List.of(ELSEWHERE, KEY), keys -> Map.of())));
+            batchThreads.submit(() -> flights.callAll(List.of(ELSEWHERE, KEY), keys -> Map.of())));
         awaitCallers(flights, aboard);
       }
     }
