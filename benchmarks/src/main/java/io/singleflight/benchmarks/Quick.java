@@ -24,9 +24,9 @@ final class Quick {
     Results results = new Results();
     List<Rival> rivals = List.of(FLOOR, SINGLEFLIGHT, CHM, CHM_CF, CAFFEINE);
     String setting = keys + " keys, " + threads + " threads";
-    new JmhRounds(results, new Effort(2, 400, 5, 100))
+    new JmhRounds(results, new Effort(3, 500, 5, 100))
         .run(
-            5,
+            4,
             rivals.stream()
                 .map(rival ->
                     Fork.of(
@@ -51,6 +51,58 @@ final class Quick {
           cell(results, setting, rival, BYTES).median(),
           nanos.lowerQuartile() / bare);
     }
+  }
+
+  static void herd(List<Rival> rivals) {
+    System.out.println("herd: lower quartile (median), µs; the ratios are to " + CHM_CF.title);
+    System.out.printf(
+        Locale.ROOT,
+        "%-16s %-40s %16s %16s %16s %9s %6s %6s%n",
+        "callers",
+        "",
+        "leader free",
+        "half",
+        "all have it",
+        "mean CPU",
+        "free x",
+        "all x");
+    for (int size : new int[] {2, 10, 100, 1000}) {
+      herd(size, ThreadKind.PLATFORM, rivals);
+    }
+    if (ThreadKind.VIRTUAL.exists()) {
+      for (int size : new int[] {100, 1000, 10_000}) {
+        herd(size, ThreadKind.VIRTUAL, rivals);
+      }
+    }
+  }
+
+  private static void herd(int size, ThreadKind kind, List<Rival> rivals) {
+    Results results = new Results();
+    HerdRelease.run(results, size, kind, rivals, 6);
+    String setting = HerdRelease.setting(size, kind);
+    for (Rival rival : rivals) {
+      Samples all = results.of("herd", setting, rival.name(), HerdRelease.ALL);
+      System.out.printf(
+          Locale.ROOT,
+          "%-16s %-40s %16s %16s %16s %9.1f %6.3f %6.2f%n",
+          setting,
+          rival.title + ", " + all.values().size(),
+          brief(results.of("herd", setting, rival.name(), HerdRelease.LEADER)),
+          brief(results.of("herd", setting, rival.name(), HerdRelease.HALF)),
+          brief(all),
+          results.of("herd", setting, rival.name(), HerdRelease.CPU).mean(),
+          ratio(results, setting, rival, HerdRelease.LEADER),
+          ratio(results, setting, rival, HerdRelease.ALL));
+    }
+  }
+
+  private static String brief(Samples samples) {
+    return String.format(Locale.ROOT, "%.1f (%.1f)", samples.lowerQuartile(), samples.median());
+  }
+
+  private static double ratio(Results results, String setting, Rival rival, String metric) {
+    return results.of("herd", setting, rival.name(), metric).lowerQuartile()
+        / results.of("herd", setting, CHM_CF.name(), metric).lowerQuartile();
   }
 
   private static Samples cell(Results results, String setting, Rival rival, String metric) {

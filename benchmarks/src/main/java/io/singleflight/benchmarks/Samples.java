@@ -25,8 +25,8 @@ record Samples(List<Double> values) {
     return quantile(0.75);
   }
 
-  double min() {
-    return values.get(0);
+  double mean() {
+    return values.stream().mapToDouble(each -> each).average().orElseThrow();
   }
 
   private double quantile(double share) {
