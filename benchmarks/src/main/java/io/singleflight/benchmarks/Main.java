@@ -26,6 +26,8 @@ public final class Main {
     switch (args.length < 2 ? "" : args[0] + " " + args[1]) {
       case "quick uncontended" -> Quick.uncontended(number(args, 2, 1024), number(args, 3, 1));
       case "quick herd" -> Quick.herd(rivals(args));
+      case "quick overlap" -> Quick.overlap();
+      case "quick memory" -> Quick.memory();
       default -> {
         System.err.print(USAGE);
         System.exit(2);

@@ -2,6 +2,7 @@ package io.singleflight.benchmarks;
 
 import static io.singleflight.benchmarks.JmhRounds.BYTES;
 import static io.singleflight.benchmarks.JmhRounds.NANOS;
+import static io.singleflight.benchmarks.Rival.*;
 import static io.singleflight.benchmarks.Rival.CAFFEINE;
 import static io.singleflight.benchmarks.Rival.CHM;
 import static io.singleflight.benchmarks.Rival.CHM_CF;
@@ -94,6 +95,49 @@ final class Quick {
           ratio(results, setting, rival, HerdRelease.LEADER),
           ratio(results, setting, rival, HerdRelease.ALL));
     }
+  }
+
+  static void overlap() throws Exception {
+    Results results = new Results();
+    List<Rival> rivals =
+        List.of(
+            CHM_CF,
+            CHM_CF_REPLAY,
+            CAFFEINE,
+            CAFFEINE_ASYNC,
+            GUAVA,
+            REACTOR,
+            SINGLEFLIGHT_NEXT,
+            SINGLEFLIGHT);
+    for (int callers : new int[] {2, 8, 64}) {
+      for (long work : new long[] {0, 10_000, 1_000_000}) {
+        Overlap.run(results, callers, work, rivals, 3, 200);
+      }
+    }
+    print(results);
+  }
+
+  static void memory() throws Exception {
+    Results results = new Results();
+    InFlightMemory.run(results);
+    print(results);
+  }
+
+  private static void print(Results results) {
+    results
+        .all()
+        .forEach((cell, values) -> {
+          Samples samples = new Samples(values);
+          System.out.printf(
+              Locale.ROOT,
+              "%-32s %-24s %-32s %12.1f (%.1f to %.1f)%n",
+              cell.setting(),
+              cell.rival(),
+              cell.metric(),
+              samples.median(),
+              samples.lowerQuartile(),
+              samples.upperQuartile());
+        });
   }
 
   private static String brief(Samples samples) {

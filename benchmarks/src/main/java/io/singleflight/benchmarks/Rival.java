@@ -4,6 +4,7 @@ import com.github.benmanes.caffeine.cache.AsyncCache;
 import com.github.benmanes.caffeine.cache.Caffeine;
 import com.google.common.cache.Cache;
 import com.google.common.cache.CacheBuilder;
+import io.singleflight.Freshness;
 import io.singleflight.SingleFlight;
 import io.singleflight.Work;
 import java.util.concurrent.CompletableFuture;
@@ -132,6 +133,34 @@ public enum Rival {
           key ->
               Mono.fromCallable(() -> work.apply(key)).doOnTerminate(() -> map.remove(key)).share();
       return key -> map.computeIfAbsent(key, newMono).block();
+    }
+  },
+
+  /** Wrong: completes before it removes, so that newcomers get results of before they came. */
+  CHM_CF_REPLAY("ConcurrentHashMap + CompletableFuture, removed too late") {
+    @Override
+    Sharing create(Function<String, Object> work) {
+      ConcurrentHashMap<String, CompletableFuture<Object>> map = new ConcurrentHashMap<>(1024);
+      return key -> {
+        CompletableFuture<Object> mine = new CompletableFuture<>();
+        CompletableFuture<Object> theirs = map.putIfAbsent(key, mine);
+        if (theirs != null) {
+          return theirs.get();
+        }
+        mine.complete(work.apply(key));
+        map.remove(key, mine);
+        return mine.get();
+      };
+    }
+  },
+
+  SINGLEFLIGHT_NEXT("singleflight, NEXT") {
+    @Override
+    Sharing create(Function<String, Object> work) {
+      SingleFlight<String, Object> flights =
+          SingleFlight.<String, Object>builder().freshness(Freshness.NEXT).build();
+      Work<String, Object, RuntimeException> asWork = work::apply;
+      return key -> flights.call(key, asWork);
     }
   },
 
