@@ -23,6 +23,10 @@ public final class Main {
    * @throws Exception if that fails
    */
   public static void main(String... args) throws Exception {
+    if (args.length > 0 && args[0].equals("jmh")) {
+      org.openjdk.jmh.Main.main(Arrays.copyOfRange(args, 1, args.length));
+      return;
+    }
     switch (args.length < 2 ? "" : args[0] + " " + args[1]) {
       case "quick uncontended" -> Quick.uncontended(number(args, 2, 1024), number(args, 3, 1));
       case "quick herd" -> Quick.herd(rivals(args));
