@@ -55,8 +55,7 @@ final class InFlightMemory {
     }
   }
 
-  private static double inOwnJvm(String kind, Rival rival)
-      throws IOException, InterruptedException {
+  static double inOwnJvm(String kind, Rival rival) throws IOException, InterruptedException {
     Process jvm =
         new ProcessBuilder(
                 System.getProperty("java.home") + "/bin/java",
