@@ -1,19 +1,21 @@
 package io.singleflight.benchmarks;
 
-import static io.singleflight.benchmarks.JmhRounds.BYTES;
-import static io.singleflight.benchmarks.JmhRounds.NANOS;
-import static io.singleflight.benchmarks.Rival.*;
+import static io.singleflight.benchmarks.JmhForks.BYTES;
+import static io.singleflight.benchmarks.JmhForks.NANOS;
 import static io.singleflight.benchmarks.Rival.CAFFEINE;
+import static io.singleflight.benchmarks.Rival.CAFFEINE_ASYNC;
 import static io.singleflight.benchmarks.Rival.CHM;
 import static io.singleflight.benchmarks.Rival.CHM_CF;
+import static io.singleflight.benchmarks.Rival.CHM_CF_REPLAY;
 import static io.singleflight.benchmarks.Rival.FLOOR;
+import static io.singleflight.benchmarks.Rival.GUAVA;
+import static io.singleflight.benchmarks.Rival.REACTOR;
 import static io.singleflight.benchmarks.Rival.SINGLEFLIGHT;
+import static io.singleflight.benchmarks.Rival.SINGLEFLIGHT_NEXT;
 
-import io.singleflight.benchmarks.JmhRounds.Effort;
-import io.singleflight.benchmarks.JmhRounds.Fork;
+import io.singleflight.benchmarks.JmhForks.Effort;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import org.openjdk.jmh.runner.RunnerException;
 
 /** Comparisons of a minute, for whoever is changing the library. */
@@ -24,20 +26,13 @@ final class Quick {
   static void uncontended(int keys, int threads) throws RunnerException {
     Results results = new Results();
     List<Rival> rivals = List.of(FLOOR, SINGLEFLIGHT, CHM, CHM_CF, CAFFEINE);
-    String setting = keys + " keys, " + threads + " threads";
-    new JmhRounds(results, new Effort(3, 500, 5, 100))
-        .run(
-            4,
-            rivals.stream()
-                .map(rival ->
-                    Fork.of(
-                        "uncontended",
-                        setting,
-                        rival,
-                        UncontendedCall.class,
-                        Map.of("keys", Integer.toString(keys)),
-                        threads))
-                .toList());
+    String setting = UncontendedCall.setting(keys, threads);
+    JmhForks jmh = new JmhForks(results, new Effort(3, 500, 5, 100));
+    for (int round = 0; round < 4; round++) {
+      for (Rival rival : rivals) {
+        jmh.run(UncontendedCall.fork(rival, keys, threads));
+      }
+    }
     System.out.println(setting + ": lower quartile (median, upper quartile)");
     double bare = cell(results, setting, CHM, NANOS).lowerQuartile();
     for (Rival rival : rivals) {

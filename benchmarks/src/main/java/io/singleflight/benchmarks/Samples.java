@@ -25,6 +25,10 @@ record Samples(List<Double> values) {
     return quantile(0.75);
   }
 
+  double max() {
+    return values.get(values.size() - 1);
+  }
+
   double mean() {
     return values.stream().mapToDouble(each -> each).average().orElseThrow();
   }

@@ -1,5 +1,8 @@
 package io.singleflight.benchmarks;
 
+import io.singleflight.benchmarks.JmhForks.Fork;
+import java.util.Locale;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
@@ -21,6 +24,26 @@ import org.openjdk.jmh.infra.ThreadParams;
 @OutputTimeUnit(TimeUnit.NANOSECONDS)
 @State(Scope.Benchmark)
 public class UncontendedCall {
+
+  static String setting(int keys, int threads) {
+    return String.format(
+        Locale.ROOT,
+        "%,d %s, %d %s",
+        keys,
+        keys == 1 ? "key" : "keys",
+        threads,
+        threads == 1 ? "thread" : "threads");
+  }
+
+  static Fork fork(Rival rival, int keys, int threads) {
+    return new Fork(
+        "uncontended",
+        setting(keys, threads),
+        rival.name(),
+        UncontendedCall.class,
+        Map.of("rival", rival.name(), "keys", Integer.toString(keys)),
+        threads);
+  }
 
   @Param public Rival rival;
 

@@ -3,7 +3,6 @@ package io.singleflight.benchmarks;
 import static org.openjdk.jmh.runner.options.TimeValue.milliseconds;
 
 import io.singleflight.benchmarks.Results.Cell;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -19,10 +18,10 @@ import org.openjdk.jmh.runner.options.OptionsBuilder;
 import org.openjdk.jmh.runner.options.VerboseMode;
 
 /**
- * Runs JMH benchmarks in rounds: each round gives every rival one short fork, so that what disturbs
- * the machine for a while disturbs them all.
+ * Runs JMH benchmarks one short fork at a time, so that the rivals can take turns: what disturbs
+ * the machine for a while then disturbs them all.
  */
-final class JmhRounds {
+final class JmhForks {
 
   static final String NANOS = "ns/op";
   static final String BYTES = "B/op";
@@ -41,20 +40,7 @@ final class JmhRounds {
       String rival,
       Class<?> benchmark,
       Map<String, String> params,
-      int threads) {
-
-    static Fork of(
-        String workload,
-        String setting,
-        Rival rival,
-        Class<?> benchmark,
-        Map<String, String> params,
-        int threads) {
-      Map<String, String> all = new LinkedHashMap<>(params);
-      all.put("rival", rival.name());
-      return new Fork(workload, setting, rival.name(), benchmark, all, threads);
-    }
-  }
+      int threads) {}
 
   /**
    * @param warmups iterations that are not counted, in each fork
@@ -67,20 +53,12 @@ final class JmhRounds {
   private final Results results;
   private final Effort effort;
 
-  JmhRounds(Results results, Effort effort) {
+  JmhForks(Results results, Effort effort) {
     this.results = results;
     this.effort = effort;
   }
 
-  void run(int rounds, List<Fork> forks) throws RunnerException {
-    for (int round = 0; round < rounds; round++) {
-      for (Fork fork : forks) {
-        run(fork);
-      }
-    }
-  }
-
-  private void run(Fork fork) throws RunnerException {
+  void run(Fork fork) throws RunnerException {
     ChainedOptionsBuilder options =
         new OptionsBuilder()
             .include("\\." + fork.benchmark().getSimpleName() + "\\.")
