@@ -26,18 +26,20 @@ final class Measurement {
     /** Ten minutes at most, on two cores. */
     SHORT(
         new Effort(3, 500, 5, 100),
-        5,
+        4,
         2,
-        5,
+        1,
+        4,
         2,
-        150,
+        120,
         List.of(FLOOR, CHM, CHM_CF, CAFFEINE, SINGLEFLIGHT)),
     /** An hour or two, for a release. */
-    LONG(new Effort(5, 1000, 10, 200), 10, 5, 30, 10, 500, CALL_RIVALS);
+    LONG(new Effort(5, 1000, 10, 200), 10, 5, 5, 30, 10, 500, CALL_RIVALS);
 
     private final Effort effort;
     private final int roundsOfCalls;
-    private final int rounds;
+    private final int roundsOfFurtherCalls;
+    private final int roundsOfKinds;
     private final double herdSeconds;
     private final int overlapRounds;
     private final int overlapMillis;
@@ -46,14 +48,16 @@ final class Measurement {
     Form(
         Effort effort,
         int roundsOfCalls,
-        int rounds,
+        int roundsOfFurtherCalls,
+        int roundsOfKinds,
         double herdSeconds,
         int overlapRounds,
         int overlapMillis,
         List<Rival> furtherCallRivals) {
       this.effort = effort;
       this.roundsOfCalls = roundsOfCalls;
-      this.rounds = rounds;
+      this.roundsOfFurtherCalls = roundsOfFurtherCalls;
+      this.roundsOfKinds = roundsOfKinds;
       this.herdSeconds = herdSeconds;
       this.overlapRounds = overlapRounds;
       this.overlapMillis = overlapMillis;
@@ -110,7 +114,7 @@ final class Measurement {
     for (int[] setting : new int[][] {{1, 1}, {1_000_000, 1}, {1024, 2}, {1, 2}}) {
       inTurns(
           UncontendedCall.setting(setting[0], setting[1]),
-          form.rounds,
+          form.roundsOfFurtherCalls,
           calls(setting[0], setting[1], form.furtherCallRivals));
     }
     for (int size : PLATFORM_HERDS) {
@@ -129,7 +133,7 @@ final class Measurement {
     }
     tell("keys in flight");
     InFlightMemory.run(results);
-    inTurns("kinds of calls", form.rounds, kinds());
+    inTurns("kinds of calls", form.roundsOfKinds, kinds());
   }
 
   private List<Turn> calls(int keys, int threads, List<Rival> rivals) {

@@ -129,9 +129,13 @@ public enum Rival {
     @Override
     Sharing create(Function<String, Object> work) {
       ConcurrentHashMap<String, Mono<Object>> map = new ConcurrentHashMap<>(1024);
+      // Hidden, since a shared Mono that is blocked on asks each millisecond whether it is done.
       Function<String, Mono<Object>> newMono =
           key ->
-              Mono.fromCallable(() -> work.apply(key)).doOnTerminate(() -> map.remove(key)).share();
+              Mono.fromCallable(() -> work.apply(key))
+                  .doOnTerminate(() -> map.remove(key))
+                  .share()
+                  .hide();
       return key -> map.computeIfAbsent(key, newMono).block();
     }
   },
