@@ -1,12 +1,20 @@
 package io.singleflight.benchmarks;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
+import java.awt.BasicStroke;
 import java.awt.Color;
 import java.awt.Font;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.math.BigDecimal;
+import java.math.MathContext;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.regex.Pattern;
 import org.knowm.xchart.HorizontalBarChart;
 import org.knowm.xchart.HorizontalBarChartBuilder;
 import org.knowm.xchart.VectorGraphicsEncoder;
@@ -49,6 +57,7 @@ final class Charts {
   }
 
   private static final int WIDTH = 800;
+  private static final Pattern DIGITS_UNSEEN = Pattern.compile("(\\d\\.\\d)\\d+");
 
   private final Path directory;
 
@@ -74,7 +83,11 @@ final class Charts {
       chart.getStyler().setLabelsPosition(1.05);
       chart.getStyler().setLabelsFontColorAutomaticEnabled(false);
       chart.getStyler().setLabelsFontColor(shade.ink);
-      chart.addSeries(unit, values, labels);
+      chart.getStyler().setXAxisTickMarkSpacingHint(25);
+      chart.getStyler().setPlotGridHorizontalLinesVisible(false);
+      chart.getStyler().setXAxisMin(0.0);
+      chart.getStyler().setXAxisMax(1.15 * values.stream().max(Double::compare).orElseThrow());
+      chart.addSeries(unit, values.stream().map(Charts::threeDigits).toList(), labels);
       save(chart, name, shade);
     }
   }
@@ -98,9 +111,11 @@ final class Charts {
               .yAxisTitle(yTitle)
               .build();
       style(chart.getStyler(), shade);
+      chart.getStyler().setXAxisLogarithmicDecadeOnly(true);
+      chart.getStyler().setYAxisLogarithmicDecadeOnly(true);
       chart.getStyler().setXAxisLogarithmic(true);
       chart.getStyler().setYAxisLogarithmic(true);
-      chart.getStyler().setLegendPosition(LegendPosition.OutsideE);
+      chart.getStyler().setLegendPosition(LegendPosition.OutsideS);
       chart.getStyler().setMarkerSize(7);
       series.forEach((label, values) -> chart.addSeries(label, positions, values));
       save(chart, name, shade);
@@ -126,11 +141,22 @@ final class Charts {
     styler.setAxisTickMarksColor(shade.lines);
     styler.setPlotBorderColor(shade.lines);
     styler.setPlotGridLinesColor(shade.lines);
+    styler.setPlotGridLinesStroke(new BasicStroke(0.5f));
     styler.setSeriesColors(shade.series);
+    styler.setXAxisDecimalPattern("#,##0.##");
+    styler.setYAxisDecimalPattern("#,##0.##");
+    styler.setLocale(Locale.ROOT);
   }
 
   private void save(Chart<?, ?> chart, String name, Shade shade) throws IOException {
-    VectorGraphicsEncoder.saveVectorGraphic(
-        chart, directory.resolve(name + shade.suffix).toString(), VectorGraphicsFormat.SVG);
+    ByteArrayOutputStream svg = new ByteArrayOutputStream();
+    VectorGraphicsEncoder.saveVectorGraphic(chart, svg, VectorGraphicsFormat.SVG);
+    // Letters are drawn as outlines, whose coordinates make up nearly all of the file.
+    String rounded = DIGITS_UNSEEN.matcher(svg.toString(UTF_8)).replaceAll("$1");
+    Files.writeString(directory.resolve(name + shade.suffix + ".svg"), rounded);
+  }
+
+  private static double threeDigits(double value) {
+    return new BigDecimal(value).round(new MathContext(3)).doubleValue();
   }
 }

@@ -1,6 +1,6 @@
 package io.singleflight.benchmarks;
 
-import com.sun.management.OperatingSystemMXBean;
+import com.sun.management.ThreadMXBean;
 import java.lang.management.ManagementFactory;
 import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -18,14 +18,13 @@ final class Herd implements AutoCloseable {
    * @param leaderNanos until the leader's call has returned
    * @param halfNanos until half of the calls have returned
    * @param allNanos until all have
-   * @param cpuNanos the CPU time of the process in the meantime, in ticks of 10 ms on Linux: only
-   *     its mean tells
+   * @param cpuNanos the CPU time of all threads in the meantime, carriers included
    * @param executions how often the work was performed
    */
   record Release(long leaderNanos, long halfNanos, long allNanos, long cpuNanos, int executions) {}
 
-  private static final OperatingSystemMXBean PROCESS =
-      ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class);
+  private static final ThreadMXBean THREADS =
+      ManagementFactory.getPlatformMXBean(ThreadMXBean.class);
 
   private final Thread coordinator = Thread.currentThread();
   private final Thread[] threads;
@@ -34,6 +33,7 @@ final class Herd implements AutoCloseable {
   private final AtomicInteger missing = new AtomicInteger();
   private final AtomicInteger executions = new AtomicInteger();
   private Sharing sharing;
+  private long[] ids;
   private long workEnded;
   private volatile boolean leaderWorks;
   private volatile boolean gateOpen;
@@ -77,13 +77,13 @@ final class Herd implements AutoCloseable {
       enter(i);
     }
     awaitAllWaiting();
-    long cpu = PROCESS.getProcessCpuTime();
+    long cpu = cpuNanos();
     gateOpen = true;
     LockSupport.unpark(threads[0]);
     while (missing.get() > 0) {
       LockSupport.park();
     }
-    cpu = PROCESS.getProcessCpuTime() - cpu;
+    cpu = cpuNanos() - cpu;
     long leader = returned[0];
     Arrays.sort(returned);
     return new Release(
@@ -94,12 +94,22 @@ final class Herd implements AutoCloseable {
         executions.get());
   }
 
+  private long cpuNanos() {
+    if (ids == null) {
+      ids = THREADS.getAllThreadIds();
+    }
+    return Arrays.stream(THREADS.getThreadCpuTime(ids)).sum();
+  }
+
   private void enter(int member) {
     rounds[member].incrementAndGet();
     LockSupport.unpark(threads[member]);
   }
 
-  /* Twice over, since a thread may for once wait for something else, such as a class. */
+  /*
+   * Twice over, since a thread may for once wait for something else, such as a lock. Who tells how
+   * many callers it has is asked too.
+   */
   private void awaitAllWaiting() {
     for (int inARow = 0; inARow < 2; ) {
       inARow = allWait() ? inARow + 1 : 0;
@@ -108,6 +118,9 @@ final class Herd implements AutoCloseable {
   }
 
   private boolean allWait() {
+    if (sharing.callers().orElse(threads.length) != threads.length) {
+      return false;
+    }
     for (int i = 1; i < threads.length; i++) {
       if (rounds[i].get() > 0) {
         return false;

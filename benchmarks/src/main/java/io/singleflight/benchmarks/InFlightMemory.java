@@ -3,7 +3,6 @@ package io.singleflight.benchmarks;
 import io.singleflight.SingleFlight;
 import io.singleflight.benchmarks.Results.Cell;
 import java.io.IOException;
-import java.lang.management.ManagementFactory;
 import java.lang.ref.Reference;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
@@ -60,6 +59,8 @@ final class InFlightMemory {
         new ProcessBuilder(
                 System.getProperty("java.home") + "/bin/java",
                 "-XX:+UseSerialGC",
+                // A thread's allocation buffer counts as used, however empty it is.
+                "-XX:-UseTLAB",
                 "-Xms1g",
                 "-Xmx2g",
                 "-cp",
@@ -160,6 +161,6 @@ final class InFlightMemory {
   private static long liveHeap() {
     System.gc();
     System.gc();
-    return ManagementFactory.getMemoryMXBean().getHeapMemoryUsage().getUsed();
+    return Runtime.getRuntime().totalMemory() - Runtime.getRuntime().freeMemory();
   }
 }

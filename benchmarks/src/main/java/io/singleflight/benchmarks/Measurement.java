@@ -89,6 +89,7 @@ final class Measurement {
   private static final int HERD_SLICES = 2;
 
   private final Results results = new Results();
+  private final long start = System.nanoTime();
   private final Form form;
   private final JmhForks jmh;
   private final Optional<GoRival> go;
@@ -100,11 +101,10 @@ final class Measurement {
   }
 
   static Results run(Form form) throws Exception {
-    long start = System.nanoTime();
     Measurement measurement = new Measurement(form);
     measurement.run();
     Results results = measurement.results;
-    long minutes = Math.round((System.nanoTime() - start) / 60e9);
+    long minutes = Math.round((System.nanoTime() - measurement.start) / 60e9);
     Machine.describe(results, measurement.go.map(GoRival::version), minutes);
     return results;
   }
@@ -195,7 +195,7 @@ final class Measurement {
     return () -> jmh.run(fork);
   }
 
-  private static void inTurns(String what, int rounds, List<Turn> turns) throws Exception {
+  private void inTurns(String what, int rounds, List<Turn> turns) throws Exception {
     for (int round = 1; round <= rounds; round++) {
       tell(what + ", round " + round + " of " + rounds);
       for (Turn turn : turns) {
@@ -204,7 +204,8 @@ final class Measurement {
     }
   }
 
-  private static void tell(String what) {
-    System.err.println(what);
+  private void tell(String what) {
+    long seconds = (System.nanoTime() - start) / 1_000_000_000;
+    System.err.printf("%3d:%02d %s%n", seconds / 60, seconds % 60, what);
   }
 }

@@ -59,7 +59,7 @@ final class Quick {
         "leader free",
         "half",
         "all have it",
-        "mean CPU",
+        "CPU",
         "free x",
         "all x");
     for (int size : new int[] {2, 10, 100, 1000}) {
@@ -86,7 +86,7 @@ final class Quick {
           brief(results.of("herd", setting, rival.name(), HerdRelease.LEADER)),
           brief(results.of("herd", setting, rival.name(), HerdRelease.HALF)),
           brief(all),
-          results.of("herd", setting, rival.name(), HerdRelease.CPU).mean(),
+          results.of("herd", setting, rival.name(), HerdRelease.CPU).lowerQuartile(),
           ratio(results, setting, rival, HerdRelease.LEADER),
           ratio(results, setting, rival, HerdRelease.ALL));
     }

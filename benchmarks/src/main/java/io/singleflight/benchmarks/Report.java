@@ -63,7 +63,7 @@ final class Report {
       ## Release of a herd
 
       Callers that all wait for one key. When its work ends: how soon is the leader, who performed it, free to go on; when
-      do half of them have the value, when all, and what CPU time goes into it (its mean, in µs). In `NEXT` the herd is
+      do half of them have the value, when all, and what CPU time goes into it. In `NEXT` the herd is
       served by a second execution. Caffeine's `get` has no callers that wait for a value once it is invalidated: they
       execute one after another.
       """;
@@ -159,7 +159,6 @@ final class Report {
   }
 
   private String text() throws IOException {
-    page.setLength(0);
     add(INTRO);
     targets();
     add("## What bounds it");
@@ -237,7 +236,7 @@ final class Report {
           List.of(
               title(rival),
               spread(nanos),
-              number(results.of("uncontended", setting, rival, JmhForks.BYTES).median()),
+              bytes(results.of("uncontended", setting, rival, JmhForks.BYTES)),
               number(nanos.lowerQuartile() / ours)));
     }
     table(List.of(setting, "ns", "bytes", "times singleflight"), rows);
@@ -265,7 +264,7 @@ final class Report {
     for (String metric : List.of(HerdRelease.LEADER, HerdRelease.HALF, HerdRelease.ALL)) {
       herd(metric, settings, Report::spread);
     }
-    herd(HerdRelease.CPU, settings, samples -> number(samples.mean()));
+    herd(HerdRelease.CPU, settings, Report::spread);
     herd(HerdRelease.EXECUTIONS, settings, samples -> number(samples.median()));
   }
 
@@ -323,7 +322,7 @@ final class Report {
                 setting,
                 by,
                 spread(results.of(workload, setting, by, JmhForks.NANOS)),
-                number(results.of(workload, setting, by, JmhForks.BYTES).median())));
+                bytes(results.of(workload, setting, by, JmhForks.BYTES))));
       }
     }
     table(List.of(heading, "", "ns", "bytes"), rows);
@@ -394,7 +393,7 @@ final class Report {
     }
     charts.lines(
         name,
-        title + " after the work of a herd of" + suffix + " threads has ended",
+        title + ": herds of" + suffix + " threads",
         "callers",
         "µs, less is better",
         settings.stream()
@@ -455,6 +454,10 @@ final class Report {
             number(samples.lowerQuartile()),
             number(samples.median()),
             number(samples.upperQuartile()));
+  }
+
+  private static String bytes(Samples samples) {
+    return number(Math.round(samples.median()));
   }
 
   private void picture(String name, String alt) {

@@ -5,8 +5,10 @@ import com.github.benmanes.caffeine.cache.Caffeine;
 import com.google.common.cache.Cache;
 import com.google.common.cache.CacheBuilder;
 import io.singleflight.Freshness;
+import io.singleflight.InFlight;
 import io.singleflight.SingleFlight;
 import io.singleflight.Work;
+import java.util.OptionalInt;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicReferenceArray;
@@ -161,21 +163,32 @@ public enum Rival {
   SINGLEFLIGHT_NEXT("singleflight, NEXT") {
     @Override
     Sharing create(Function<String, Object> work) {
-      SingleFlight<String, Object> flights =
-          SingleFlight.<String, Object>builder().freshness(Freshness.NEXT).build();
-      Work<String, Object, RuntimeException> asWork = work::apply;
-      return key -> flights.call(key, asWork);
+      return new SingleFlightSharing(
+          SingleFlight.<String, Object>builder().freshness(Freshness.NEXT).build(), work::apply);
     }
   },
 
   SINGLEFLIGHT("singleflight") {
     @Override
     Sharing create(Function<String, Object> work) {
-      SingleFlight<String, Object> flights = SingleFlight.create();
-      Work<String, Object, RuntimeException> asWork = work::apply;
-      return key -> flights.call(key, asWork);
+      return new SingleFlightSharing(SingleFlight.create(), work::apply);
     }
   };
+
+  private record SingleFlightSharing(
+      SingleFlight<String, Object> flights, Work<String, Object, RuntimeException> work)
+      implements Sharing {
+
+    @Override
+    public Object call(String key) throws InterruptedException {
+      return flights.call(key, work);
+    }
+
+    @Override
+    public OptionalInt callers() {
+      return OptionalInt.of(flights.inFlight().stream().mapToInt(InFlight::callers).sum());
+    }
+  }
 
   final String title;
 

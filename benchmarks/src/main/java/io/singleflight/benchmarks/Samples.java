@@ -29,10 +29,6 @@ record Samples(List<Double> values) {
     return values.get(values.size() - 1);
   }
 
-  double mean() {
-    return values.stream().mapToDouble(each -> each).average().orElseThrow();
-  }
-
   private double quantile(double share) {
     double position = share * (values.size() - 1);
     int below = (int) position;
