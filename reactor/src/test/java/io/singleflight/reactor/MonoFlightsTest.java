@@ -66,6 +66,7 @@ class MonoFlightsTest {
   @AfterEach
   void nothingIsLeftBehindAndNothingWasDropped() {
     Hooks.resetOnErrorDropped();
+    Hooks.resetOnOperatorError();
     awaitThat(() -> assertThat(shared.inFlight()).isEmpty());
     assertThat(dropped).isEmpty();
   }
@@ -169,6 +170,10 @@ class MonoFlightsTest {
   @Test
   void subscriber_cancels_leavesAndTheLastOneCancelsUpstream() {
     AtomicInteger values = new AtomicInteger();
+    Hooks.onOperatorError((failure, value) -> {
+      dropped.add(failure);
+      return failure;
+    });
     Mono<Object> mono = flights.call("a", key -> query).doOnNext(value -> values.incrementAndGet());
     Disposable leader = mono.subscribe();
     Disposable follower = mono.subscribe();
