@@ -9,8 +9,6 @@ import io.micrometer.tracing.Span;
 import io.micrometer.tracing.Tracer;
 import io.micrometer.tracing.handler.DefaultTracingObservationHandler;
 import io.micrometer.tracing.handler.TracingObservationHandler;
-import java.time.Clock;
-import java.time.Instant;
 
 /**
  * Traces flights and their followers: a flight is a span, and so is a follower's wait, with a link
@@ -34,6 +32,7 @@ public final class FlightTracingObservationHandler
   /*
    * A tracer takes links only when a span begins, but which flight a follower got its outcome from
    * is known when its wait ends. So its span is begun then, with the time at which it should have.
+   * Both its times come from one clock, or short waits could end before they began.
    */
 
   private final Tracer tracer;
@@ -65,7 +64,7 @@ public final class FlightTracingObservationHandler
       standard.onStart(context);
       flight.execution.link = new Link(getRequiredSpan(context));
     } else if (context instanceof FollowContext follow) {
-      follow.startNanos = now();
+      follow.began();
     }
   }
 
@@ -90,7 +89,7 @@ public final class FlightTracingObservationHandler
         tracer
             .spanBuilder()
             .name(getSpanName(follow))
-            .startTimestamp(follow.startNanos, NANOSECONDS);
+            .startTimestamp(follow.startNanos(), NANOSECONDS);
     Span parent = getParentSpan(follow);
     if (parent != null) {
       builder.setParent(parent.context());
@@ -106,11 +105,6 @@ public final class FlightTracingObservationHandler
       span.error(failure);
     }
     tagSpan(follow, span);
-    span.end();
-  }
-
-  private static long now() {
-    Instant now = Clock.systemUTC().instant();
-    return now.getEpochSecond() * 1_000_000_000 + now.getNano();
+    span.end(follow.endNanos(), NANOSECONDS);
   }
 }
