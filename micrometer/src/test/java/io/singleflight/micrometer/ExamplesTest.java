@@ -107,7 +107,7 @@ class ExamplesTest {
   void documentation_eachExample_standsHere() throws IOException {
     Set<String> compiled =
         blocks(
-            "(?s) *// example\n(.*?)\n *// end\n",
+            "(?s) *// example\n(.*?)\n\\s*// end\n",
             Files.readString(
                 Path.of("src/test/java/io/singleflight/micrometer/ExamplesTest.java")));
     List<String> shown =

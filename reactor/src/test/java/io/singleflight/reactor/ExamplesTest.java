@@ -134,7 +134,7 @@ class ExamplesTest {
     String here =
         Files.readString(Path.of("src/test/java/io/singleflight/reactor/ExamplesTest.java"));
     Set<String> compiled =
-        Pattern.compile("(?s) *// example\n(.*?)\n *// end\n")
+        Pattern.compile("(?s) *// example\n(.*?)\n\\s*// end\n")
             .matcher(here)
             .results()
             .map(region -> region.group(1).stripIndent().strip())
