@@ -19,9 +19,11 @@ record Dashboard(List<Panel> panels, List<String> variables) {
   static final Path FILE = Path.of("../docs/grafana/singleflight.json");
 
   private static final Pattern LABELS = Pattern.compile("\\{([^}]*)}");
-  private static final Pattern GROUPING = Pattern.compile("\\b(?:by|without|on|ignoring) *\\(([^)]*)\\)");
+  private static final Pattern GROUPING =
+      Pattern.compile("\\b(?:by|without|on|ignoring) *\\(([^)]*)\\)");
   private static final Pattern LABEL = Pattern.compile("(\\w+) *(?:=~|!~|!=|=)");
-  private static final Pattern NAME = Pattern.compile("\\b(?!(?:and|or|unless|bool)\\b)[a-zA-Z_:][\\w:]*(?! *\\()\\b");
+  private static final Pattern NAME =
+      Pattern.compile("\\b(?!(?:and|or|unless|bool)\\b)[a-zA-Z_:][\\w:]*(?! *\\()\\b");
 
   static Dashboard read() {
     JsonNode json = JsonMapper.shared().readTree(FILE.toFile());

@@ -142,9 +142,13 @@ class ExamplesTest {
         FlightMeters.of(all, "documented").watch(SingleFlight.create());
     assertThat(flights.inFlight()).isEmpty();
     Set<String> documented =
-        blocks("(?m)^\\| `(singleflight\\.(?!flight|follow)\\w+)`", Files.readString(Path.of("../docs/observability.md")));
+        blocks(
+            "(?m)^\\| `(singleflight\\.(?!flight|follow)\\w+)`",
+            Files.readString(Path.of("../docs/observability.md")));
     assertThat(
-            all.getMeters().stream().map(meter -> meter.getId().getName()).collect(Collectors.toSet()))
+            all.getMeters().stream()
+                .map(meter -> meter.getId().getName())
+                .collect(Collectors.toSet()))
         .isEqualTo(documented);
   }
 }

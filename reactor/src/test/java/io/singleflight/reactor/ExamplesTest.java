@@ -122,10 +122,7 @@ class ExamplesTest {
                 new Tenanted(context.get("tenant"), "ada"),
                 key -> client.customerByName(key.name())));
     // end
-    assertThat(
-            customer
-                .contextWrite(Context.of("tenant", "blue"))
-                .block(Duration.ofSeconds(20)))
+    assertThat(customer.contextWrite(Context.of("tenant", "blue")).block(Duration.ofSeconds(20)))
         .isNotNull();
   }
 
