@@ -657,17 +657,14 @@ public final class Races {
   @Outcome(id = "1, true, 1", expect = ACCEPTABLE, desc = "the outcome, and what was written")
   @Outcome(expect = FORBIDDEN, desc = "the outcome, and not what was written before it")
   @State
-  public static class WriteAgainstOutcome extends Flown {
-    private final Herd<Integer, Integer> herd;
-    private int written;
+  public static class WriteAgainstOutcome {
+    private static final LocalSingleFlight<Integer, Integer> FLIGHTS =
+        (LocalSingleFlight<Integer, Integer>) SingleFlight.<Integer, Integer>create();
 
-    public WriteAgainstOutcome() {
-      super(running());
-      Seat<Integer, Integer> seat = Seat.ofThread();
-      LocalSingleFlight<Integer, Integer> instance = (LocalSingleFlight<Integer, Integer>) flights;
-      herd = new Flight<>(instance, KEY, KEY, 0, Herd.Phase.ASSIGNED, seat).herd();
-      herd.end();
-    }
+    private final Herd<Integer, Integer> herd =
+        new Flight<>(FLIGHTS, KEY, KEY, 0, Herd.Phase.ASSIGNED, Seat.<Integer, Integer>ofThread())
+            .herd();
+    private int written;
 
     @Actor
     public void land() {
