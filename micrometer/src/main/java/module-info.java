@@ -7,7 +7,7 @@ module io.singleflight.micrometer {
   requires transitive micrometer.observation;
   requires context.propagation;
   requires micrometer.commons;
-  requires static transitive micrometer.tracing;
+  requires static micrometer.tracing;
   requires static org.jspecify;
 
   exports io.singleflight.micrometer;

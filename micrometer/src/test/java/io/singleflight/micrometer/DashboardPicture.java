@@ -175,8 +175,7 @@ class DashboardPicture {
   private void draw(String api, Instant from, Instant to) throws Exception {
     List<XYChart> charts = new ArrayList<>();
     for (Dashboard.Panel panel : Dashboard.read().panels()) {
-      XYChart chart =
-          new XYChartBuilder().width(620).height(290).title(panel.title()).build();
+      XYChart chart = new XYChartBuilder().width(620).height(290).title(panel.title()).build();
       style(chart, panel);
       for (Dashboard.Query query : panel.queries()) {
         JsonNode series = ask(api, query, from, to);
@@ -193,8 +192,7 @@ class DashboardPicture {
 
   private JsonNode ask(String api, Dashboard.Query query, Instant from, Instant to)
       throws Exception {
-    String expression =
-        query.expression().replace("$name", ".*").replace("$__rate_interval", "8s");
+    String expression = query.expression().replace("$name", ".*").replace("$__rate_interval", "8s");
     JsonNode answer =
         JsonMapper.shared()
             .readTree(
