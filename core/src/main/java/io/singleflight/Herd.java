@@ -133,12 +133,21 @@ final class Herd<K, V extends @Nullable Object> {
     }
     boolean ledByAnother = phase == Phase.RUNNING && !leaderAboard;
     int followers = ledByAnother ? callers : callers - 1;
-    if (seat.countsAsFollower && followers >= maxFollowers && phase != Phase.VACANT) {
+    if (seat.countsAsFollower && followers >= maxFollowers && !lacksLeader()) {
       return FULL;
     }
     callers++;
     append(seat);
     return callers;
+  }
+
+  /** Whether only batches are aboard, none of which can lead before it waits here. */
+  private boolean lacksLeader() {
+    Seat<K, V> seat = first;
+    while (seat != null && !seat.countsAsFollower) {
+      seat = seat.next;
+    }
+    return phase == Phase.VACANT && seat == null;
   }
 
   /**

@@ -3,6 +3,7 @@ package io.singleflight.contract;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.singleflight.FlightListener;
 import io.singleflight.Freshness;
 import io.singleflight.InFlight;
 import io.singleflight.SingleFlight;
@@ -216,6 +217,44 @@ public abstract class OptionsContract extends Contract {
   static Stream<Case> limitedLeaders() {
     return Case.running()
         .filter(like -> like.leader() == like.follower() && LIMITED.contains(like.leader()));
+  }
+
+  /** Nobody aboard can be told to perform yet, since their listeners are slow: one will lead. */
+  @Test
+  void maxFollowers_handedOffWhileListenersAreSlow_exactlyThatManyFit() throws Exception {
+    CountDownLatch slow = new CountDownLatch(1);
+    FlightListener<Object> listener =
+        new FlightListener<>() {
+          @Override
+          public void joined(Object key, int callers) {
+            try {
+              slow.await();
+            } catch (InterruptedException ended) {
+              Thread.currentThread().interrupt();
+            }
+          }
+        };
+    try {
+      SingleFlight<Object, Object> flights =
+          instance(options -> options.maxFollowers(1).listener(listener));
+      GatedWork failing = gated();
+      Caller failed = start(Kind.CALL, Threads.PLATFORM, flights, failing);
+      failing.awaitBegun();
+      GatedWork work = GatedWork.returning("led");
+      Caller first = start(Kind.CALL, Threads.PLATFORM, flights, work);
+      awaitCallers(flights, 2);
+      failed.leave();
+      failed.failure();
+      awaitCallers(flights, 1);
+      Caller second = start(Kind.CALL, Threads.PLATFORM, flights, work);
+      awaitCallers(flights, 2);
+      assertFull(new Case(Kind.CALL, Kind.CALL, Freshness.RUNNING, Threads.PLATFORM), flights, 1);
+      slow.countDown();
+      assertThat(first.value()).isEqualTo("led");
+      assertThat(second.value()).isEqualTo("led");
+    } finally {
+      slow.countDown();
+    }
   }
 
   @Test
