@@ -3,9 +3,11 @@ package io.singleflight;
 import static java.util.Objects.requireNonNull;
 
 import io.singleflight.FlightListener.Departure;
+import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
@@ -21,102 +23,120 @@ final class Batch<K, V extends @Nullable Object, E extends Exception> {
    * wait for each other.
    */
 
-  private final LocalSingleFlight<K, V> flights;
-  private final Map<K, Integer> hashes;
-  private final BatchWork<K, V, E> work;
-  private final Map<K, Flight<K, V>> led = new LinkedHashMap<>();
-  private final Map<K, Seat<K, V>> joined = new LinkedHashMap<>();
-  private final Map<K, Outcome<V>> outcomes = new LinkedHashMap<>();
+  /** One of the keys: led, or joined and then with a seat. */
+  private final class Part {
+    final K key;
+    final Flight<K, V> flight;
+    final @Nullable Seat<K, V> seat;
+    @Nullable Outcome<V> outcome;
+    boolean concluded;
 
-  Batch(LocalSingleFlight<K, V> flights, Map<K, Integer> hashes, BatchWork<K, V, E> work) {
+    Part(K key, int hash) {
+      this.key = key;
+      Flight<K, V> fresh = new Flight<>(flights, key, hash, flights.now(), performer);
+      this.seat = flights.enter(fresh, Seat::ofBatch);
+      this.flight = seat == null ? fresh : seat.flight();
+    }
+  }
+
+  private final LocalSingleFlight<K, V> flights;
+  private final BatchWork<K, V, E> work;
+  private final Performer performer = Performer.current();
+  private final List<Part> parts = new ArrayList<>();
+
+  Batch(LocalSingleFlight<K, V> flights, BatchWork<K, V, E> work) {
     this.flights = flights;
-    this.hashes = hashes;
     this.work = work;
   }
 
-  Map<K, V> call() throws E, InterruptedException {
+  Map<K, V> call(Map<K, Integer> hashes) throws E, InterruptedException {
     Departure departure = Departure.CANCELLED;
     try {
-      Performance performance = new Performance(flights, null);
-      hashes.forEach((key, hash) -> enter(key, hash, performance));
-      if (!led.isEmpty()) {
-        performLed(performance);
-      }
-      for (Map.Entry<K, Seat<K, V>> each : joined.entrySet()) {
-        outcomes.put(each.getKey(), await(each.getKey(), each.getValue()));
+      hashes.forEach((key, hash) -> parts.add(new Part(key, hash)));
+      lead(parts.stream().filter(part -> part.seat == null).toList());
+      for (Part part : parts) {
+        if (part.seat != null) {
+          follow(part, part.seat);
+        }
       }
       return values();
     } catch (Throwable failure) {
       departure =
           failure instanceof InterruptedException ? Departure.INTERRUPTED : Departure.CANCELLED;
-      led.values().forEach(flight -> flights.land(flight, Outcome.failure(failure)));
+      for (Part part : parts) {
+        if (part.seat == null && !part.concluded) {
+          flights.land(part.flight, Outcome.failure(failure));
+        }
+      }
       throw failure;
     } finally {
-      for (Seat<K, V> seat : joined.values()) {
-        flights.leave(seat, departure);
+      for (Part part : parts) {
+        if (part.seat != null) {
+          flights.leave(part.seat, departure);
+        }
       }
     }
   }
 
-  private void enter(K key, int hash, Performance performance) {
-    Flight<K, V> flight = flights.newFlight(key, hash, performance, null);
-    Seat<K, V> seat = flights.enter(flight, Seat::ofBatch);
-    if (seat == null) {
-      led.put(key, flight);
-    } else {
-      joined.put(key, seat);
+  private void lead(List<Part> led) {
+    if (!led.isEmpty()) {
+      @Nullable Throwable failure = ask(led);
+      boolean interrupted = Thread.currentThread().isInterrupted();
+      for (Part part : led) {
+        flights.conclude(part.flight, requireNonNull(part.outcome), interrupted);
+        part.concluded = true;
+      }
+      if (failure != null) {
+        Outcome.failure(failure).get();
+      }
     }
   }
 
-  private void performLed(Performance performance) {
-    Outcome<Map<K, Outcome<V>>> answers = performance.perform(() -> ask(led.keySet()));
-    led.forEach((key, flight) -> {
-      Outcome<V> outcome = outcomeOf(key, answers);
-      outcomes.put(key, outcome);
-      flights.conclude(flight, outcome, performance.wasInterrupted());
-    });
-    led.clear();
-    answers.get();
-  }
-
-  private Outcome<V> await(K key, Seat<K, V> seat) throws InterruptedException {
-    seat.flight().attend(seat);
-    Performance performance = new Performance(flights, null);
-    Outcome<V> outcome = flights.awaitTurn(seat, performance);
-    if (outcome == null) {
-      outcome = outcomeOf(key, performance.perform(() -> ask(Set.of(key))));
-      flights.conclude(seat.flight(), outcome, performance.wasInterrupted());
+  private void follow(Part part, Seat<K, V> seat) throws InterruptedException {
+    seat.herd().attend(seat);
+    part.outcome = seat.awaitTurn(performer);
+    if (part.outcome == null) {
+      ask(List.of(part));
+      flights.conclude(part.flight, requireNonNull(part.outcome), part.flight.workEnded());
     }
-    outcome.get();
-    return outcome;
+    requireNonNull(part.outcome).get();
   }
 
-  private Map<K, Outcome<V>> ask(Set<K> keys) throws E, InterruptedException {
-    Map<? extends K, ? extends V> values =
-        requireNonNull(
-            work.perform(Collections.unmodifiableSet(new LinkedHashSet<>(keys))),
-            "the map that the work returned");
-    Map<K, Outcome<V>> answers = new LinkedHashMap<>();
-    for (K key : keys) {
-      V value = values.get(key);
-      boolean absent = value == null && !values.containsKey(key);
-      answers.put(key, absent ? Outcome.absentFromBatch() : Outcome.value(value));
+  /** Has the work answer some of the keys; returns what it failed of, if it did. */
+  private @Nullable Throwable ask(List<Part> asked) {
+    Set<K> keys = new LinkedHashSet<>();
+    asked.forEach(part -> keys.add(part.key));
+    Throwable failure =
+        performer
+            .perform(
+                new Performance<@Nullable K>(flights, null),
+                () -> {
+                  Map<? extends K, ? extends V> values =
+                      requireNonNull(
+                          work.perform(Collections.unmodifiableSet(keys)),
+                          "the map that the work returned");
+                  asked.forEach(part -> part.outcome = answer(values, part.key));
+                  return true;
+                })
+            .failure();
+    if (failure != null) {
+      asked.forEach(part -> part.outcome = Outcome.failure(failure));
     }
-    return answers;
+    return failure;
   }
 
-  private Outcome<V> outcomeOf(K key, Outcome<Map<K, Outcome<V>>> answers) {
-    return answers.failure() == null
-        ? requireNonNull(answers.get().get(key))
-        : Outcome.failure(answers.failure());
+  private Outcome<V> answer(Map<? extends K, ? extends V> values, K key) {
+    V value = values.get(key);
+    boolean absent = value == null && !values.containsKey(key);
+    return absent ? Outcome.absentFromBatch() : Outcome.value(value);
   }
 
   private Map<K, V> values() {
     Map<K, V> values = new LinkedHashMap<>();
-    for (K key : hashes.keySet()) {
-      Outcome<V> outcome = requireNonNull(outcomes.get(key));
+    for (Part part : parts) {
+      Outcome<V> outcome = requireNonNull(part.outcome);
       if (!outcome.absent()) {
-        values.put(key, outcome.get());
+        values.put(part.key, outcome.get());
       }
     }
     return values;

@@ -72,16 +72,17 @@ final class Errands {
     }
   }
 
-  /** Completes followers' futures, each in a task of its own; the caller pays for one. */
-  <V extends @Nullable Object> void deliver(List<CallFuture<V>> futures, Outcome<V> outcome) {
-    if (!futures.isEmpty()) {
-      List<CallFuture<V>> others = futures.subList(1, futures.size());
-      Runnable all =
-          () -> {
-            others.forEach(
-                each -> execute(() -> each.deliver(outcome), refusal -> each.deliver(outcome)));
-            futures.get(0).deliver(outcome);
-          };
+  /** Completes the futures of followers, each in a task of its own; the caller pays for one. */
+  <V extends @Nullable Object> void deliver(Herd<?, V> herd, Outcome<V> outcome) {
+    Runnable all =
+        () -> {
+          List<CallFuture<V>> futures = herd.followersFutures();
+          for (CallFuture<V> other : futures.subList(1, futures.size())) {
+            execute(() -> other.deliver(outcome), refusal -> other.deliver(outcome));
+          }
+          futures.get(0).deliver(outcome);
+        };
+    if (herd.hasFollowersFutures()) {
       execute(all, refusal -> all.run());
     }
   }

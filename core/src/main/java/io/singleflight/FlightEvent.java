@@ -41,8 +41,8 @@ final class FlightEvent extends Event {
   void commit(Flight<?, ?> flight, FlightListener.Ending ending, int aboard) {
     end();
     if (shouldCommit()) {
-      name = flight.instanceName;
-      key = Performance.textOf(flight.key);
+      name = flight.instance.name;
+      key = Flight.textOf(flight.key);
       outcome = ending.name();
       callers = aboard;
       commit();

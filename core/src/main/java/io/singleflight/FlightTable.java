@@ -5,7 +5,6 @@ import java.lang.invoke.VarHandle;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /** The flights of an instance by key: a lock-free hash table that knows flights by identity. */
@@ -68,11 +67,11 @@ final class FlightTable<K, V extends @Nullable Object> {
           from.replace(origin, content, new Sealed(content));
           content = from.read(origin);
         }
-        Flight<?, ?>[] share =
-            Arrays.stream(flights(((Sealed) content).content()))
-                .filter(flight -> indexOf(flight.hash) == index)
-                .toArray(Flight[]::new);
-        replace(index, UNSET, pack(share));
+        @Nullable Object share = null;
+        for (Flight<?, ?> flight : flightsIn(((Sealed) content).content())) {
+          share = indexOf(flight.hash) == index ? with(share, flight) : share;
+        }
+        replace(index, UNSET, share);
       }
       return SLOT.getVolatile(array, index);
     }
@@ -97,21 +96,19 @@ final class FlightTable<K, V extends @Nullable Object> {
       Slots current = slots;
       int index = current.indexOf(flight.hash);
       Object content = current.read(index);
-      if (content instanceof Sealed) {
-        continue;
-      }
-      Flight<K, V> registered = match(content, flight.key, flight.hash);
-      if (registered != null) {
-        return registered;
-      }
-      Flight<?, ?>[] before = flights(content);
-      Flight<?, ?>[] after = Arrays.copyOf(before, before.length + 1);
-      after[before.length] = flight;
-      if (current.replace(index, content, pack(after))) {
-        if (content != null) {
-          growIfCrowded(current, index);
+      if (content == null) {
+        if (current.replace(index, null, flight)) {
+          return flight;
         }
-        return flight;
+      } else if (!(content instanceof Sealed)) {
+        Flight<K, V> registered = match(content, flight.key, flight.hash);
+        if (registered != null) {
+          return registered;
+        }
+        if (current.replace(index, content, with(content, flight))) {
+          growIfCrowded(current, index);
+          return flight;
+        }
       }
     }
   }
@@ -127,17 +124,11 @@ final class FlightTable<K, V extends @Nullable Object> {
       Slots current = slots;
       int index = current.indexOf(flight.hash);
       Object content = current.read(index);
-      if (content instanceof Sealed) {
-        continue;
-      }
-      Flight<?, ?>[] before = flights(content);
-      Flight<?, ?>[] after =
-          Arrays.stream(before)
-              .map(each -> each == flight ? successor : each)
-              .filter(Objects::nonNull)
-              .toArray(Flight[]::new);
-      if (Arrays.equals(before, after) || current.replace(index, content, pack(after))) {
-        return;
+      if (!(content instanceof Sealed)) {
+        Object after = content == flight ? successor : replaced(content, flight, successor);
+        if (after == content || current.replace(index, content, after)) {
+          return;
+        }
       }
     }
   }
@@ -151,7 +142,7 @@ final class FlightTable<K, V extends @Nullable Object> {
       if (content instanceof Sealed) {
         return flights();
       }
-      for (Flight<?, ?> flight : flights(content)) {
+      for (Flight<?, ?> flight : flightsIn(content)) {
         all.add(ours(flight));
       }
     }
@@ -159,12 +150,19 @@ final class FlightTable<K, V extends @Nullable Object> {
   }
 
   private @Nullable Flight<K, V> match(@Nullable Object content, K key, int hash) {
-    for (Flight<?, ?> flight : flights(content)) {
-      if (flight.hash == hash && (flight.key == key || key.equals(flight.key))) {
+    if (content instanceof Flight<?, ?> only) {
+      return matches(only, key, hash) ? ours(only) : null;
+    }
+    for (Flight<?, ?> flight : flightsIn(content)) {
+      if (matches(flight, key, hash)) {
         return ours(flight);
       }
     }
     return null;
+  }
+
+  private static boolean matches(Flight<?, ?> flight, Object key, int hash) {
+    return flight.hash == hash && (flight.key == key || key.equals(flight.key));
   }
 
   @SuppressWarnings("unchecked")
@@ -172,21 +170,40 @@ final class FlightTable<K, V extends @Nullable Object> {
     return (Flight<K, V>) flight;
   }
 
-  private static Flight<?, ?>[] flights(@Nullable Object content) {
+  // What a slot holds
+
+  private static List<Flight<?, ?>> flightsIn(@Nullable Object content) {
     if (content == null) {
-      return new Flight<?, ?>[0];
+      return List.of();
     }
-    return content instanceof Flight<?, ?> flight
-        ? new Flight<?, ?>[] {flight}
-        : (Flight<?, ?>[]) content;
+    return content instanceof Flight<?, ?> only
+        ? List.of(only)
+        : Arrays.asList((Flight<?, ?>[]) content);
   }
 
-  private static @Nullable Object pack(Flight<?, ?>[] flights) {
-    return switch (flights.length) {
-      case 0 -> null;
-      case 1 -> flights[0];
-      default -> flights;
-    };
+  private static Object with(@Nullable Object content, Flight<?, ?> flight) {
+    if (content == null) {
+      return flight;
+    }
+    List<Flight<?, ?>> flights = new ArrayList<>(flightsIn(content));
+    flights.add(flight);
+    return flights.toArray(Flight[]::new);
+  }
+
+  /** Returns the content itself if the flight is not in it. */
+  private static @Nullable Object replaced(
+      @Nullable Object content, Flight<?, ?> flight, @Nullable Flight<?, ?> successor) {
+    List<Flight<?, ?>> flights = new ArrayList<>(flightsIn(content));
+    int at = flights.indexOf(flight);
+    if (at < 0) {
+      return content;
+    }
+    if (successor != null) {
+      flights.set(at, successor);
+    } else {
+      flights.remove(at);
+    }
+    return flights.size() == 1 ? flights.get(0) : flights.toArray(Flight[]::new);
   }
 
   /*

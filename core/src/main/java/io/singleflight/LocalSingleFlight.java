@@ -1,5 +1,6 @@
 package io.singleflight;
 
+import static io.singleflight.Herd.Phase.ASSIGNED;
 import static java.util.Objects.requireNonNull;
 import static java.util.concurrent.TimeUnit.NANOSECONDS;
 
@@ -8,11 +9,10 @@ import io.singleflight.FlightListener.Ending;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
-import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.Callable;
+import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
@@ -36,8 +36,8 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
    *   2. Leader: perform the work, outside every lock, catching whatever it throws (perform).
    *   3. Land: end the flight, take it out of the table, publish its outcome, wake (land). If the
    *      failure was the leader's own and others are aboard, hand off instead (conclude).
-   *   4. Follower: wait (await); then wake others and take the outcome, or perform its own work if
-   *      appointed, or leave (leave). When the last has left, the flight is abandoned (abandon).
+   *   4. Follower: wait (Seat.await); then wake others and take the outcome, or perform its own work
+   *      if appointed, or leave (leave). When the last has left, the flight is abandoned.
    *
    * A flight that ends for the table (landed, abandoned, forgotten, too old) is removed by identity,
    * so it never evicts a successor. In NEXT the slot of a key holds the flight at the head of the
@@ -45,8 +45,8 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
    * there goes on to the one behind it, or helps to remove it.
    */
 
+  final String name;
   private final FlightTable<K, V> table = new FlightTable<>();
-  private final String name;
   private final Errands errands;
   private final Freshness freshness;
   private final long maxJoinAge;
@@ -54,6 +54,9 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
   private final Predicate<? super Throwable> handOffOn;
   private final Listeners<K> listeners;
   private final LongSupplier nanoClock;
+
+  /** Whether an option needs the time of each flight. */
+  private final boolean timed;
 
   LocalSingleFlight(SingleFlight.Builder<K, V> options, LongSupplier nanoClock) {
     this.name = options.name;
@@ -65,6 +68,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     this.handOffOn = options.handOffOn;
     this.listeners = new Listeners<>(options.listeners);
     this.nanoClock = nanoClock;
+    this.timed = options.maxJoinAge != null || !listeners.isEmpty();
   }
 
   // The kinds of calls
@@ -75,17 +79,17 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     int hash = hash(key);
     requireNonNull(work, "work");
     failIfInterrupted();
-    Performance performance = new Performance(this, key);
-    Flight<K, V> flight = newFlight(key, hash, performance, null);
-    Seat<K, V> seat = enter(flight, Seat::ofThread);
-    if (seat != null) {
-      Outcome<V> outcome = awaitTurn(seat, performance);
-      if (outcome != null) {
-        return outcome.get();
-      }
-      flight = seat.flight();
+    Performer performer = Performer.current();
+    long now = timed ? now() : performer.timeForFlight(nanoClock);
+    Flight<K, V> fresh = new Flight<>(this, key, hash, now, performer);
+    Seat<K, V> seat = enter(fresh, Seat::ofThread);
+    if (seat == null) {
+      return perform(fresh, performer, fresh, work);
     }
-    return perform(flight, performance, () -> work.perform(key)).get();
+    Outcome<V> outcome = seat.awaitTurn(performer);
+    return outcome == null
+        ? perform(seat.flight(), performer, new Performance<>(this, key), work)
+        : outcome.get();
   }
 
   @Override
@@ -99,12 +103,12 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     if (nanos > 0) {
       long start = System.nanoTime();
       Seat<K, V> seat = Seat.ofThread(own -> performOnExecutor(own, key, work));
-      enterOnExecutor(key, hash, seat);
-      outcome = await(seat, start, nanos);
+      enter(key, hash, seat, this::appoint);
+      outcome = seat.await(start, nanos);
     }
     if (outcome == null) {
       throw new TimeoutException(
-          "%s did not land within %s".formatted(Flight.describe(key, name), timeout));
+          "%s did not land within %s".formatted(Flight.describe(key, this), timeout));
     }
     return outcome.get();
   }
@@ -113,8 +117,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
   public CompletableFuture<V> submit(K key, Work<? super K, ? extends V, ?> work) {
     int hash = hash(key);
     requireNonNull(work, "work");
-    return futureOf(
-        own -> performOnExecutor(own, key, work), seat -> enterOnExecutor(key, hash, seat));
+    return futureOf(key, hash, own -> performOnExecutor(own, key, work), this::appoint);
   }
 
   @Override
@@ -122,20 +125,8 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
       K key, Function<? super K, ? extends CompletionStage<? extends V>> work) {
     int hash = hash(key);
     requireNonNull(work, "work");
-    return futureOf(
-        own -> {
-          Performance performance = new Performance(this, key);
-          if (own.flight().begin(own, performance)) {
-            performAsync(own.flight(), performance, () -> work.apply(key));
-          }
-        },
-        seat -> {
-          Performance performance = new Performance(this, key);
-          Flight<K, V> flight = newFlight(key, hash, performance, seat);
-          if (enter(flight, () -> seat) == null) {
-            performAsync(flight, performance, () -> work.apply(key));
-          }
-        });
+    Consumer<Seat<K, V>> perform = own -> performAsync(own, key, work);
+    return futureOf(key, hash, perform, perform);
   }
 
   @Override
@@ -150,16 +141,16 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     hashes.forEach((key, hash) -> {
       Flight<K, V> flight = table.find(key, hash);
       if (flight != null) {
-        Performance.failIfOwn(flight);
+        Performer.failIfOwn(flight);
       }
     });
-    return new Batch<>(this, hashes, work).call();
+    return new Batch<>(this, work).call(hashes);
   }
 
   @Override
   @SuppressWarnings("unchecked")
   public K currentKey() {
-    Performance performance = Performance.of(this);
+    Performance<?> performance = Performer.innermostOf(this);
     if (performance == null || performance.key == null) {
       throw new IllegalStateException(
           "this thread performs no work of a single key of %s; ask inside the work, on its thread"
@@ -175,11 +166,11 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     Flight<K, V> flight = table.find(key, hash);
     while (flight != null && !detached) {
       detached = flight.detach();
-      Flight<K, V> waiting = flight.waitingBehind();
+      Herd<K, V> waiting = flight.waitingBehind();
       table.remove(flight);
       if (waiting != null) {
         detached |= waiting.detach();
-        table.remove(waiting);
+        table.remove(waiting.flight);
         appoint(waiting.promote());
       }
       flight = table.find(key, hash);
@@ -189,18 +180,14 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
 
   @Override
   public List<InFlight<K>> inFlight() {
-    long now = nanoClock.getAsLong();
-    List<InFlight<K>> all = new ArrayList<>();
+    long now = now();
+    List<@Nullable InFlight<K>> all = new ArrayList<>();
     for (Flight<K, V> flight : table.flights()) {
-      if (flight.isLive()) {
-        all.add(flight.snapshot(now));
-      }
-      Flight<K, V> waiting = flight.waitingBehind();
-      if (waiting != null) {
-        all.add(waiting.snapshot(now));
-      }
+      Herd<K, V> waiting = flight.waitingBehind();
+      all.add(flight.snapshot(now));
+      all.add(waiting == null ? null : waiting.snapshot(now));
     }
-    return Collections.unmodifiableList(all);
+    return all.stream().filter(Objects::nonNull).toList();
   }
 
   // Taking a seat
@@ -220,55 +207,71 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     }
   }
 
-  private void enterOnExecutor(K key, int hash, Seat<K, V> seat) {
-    if (enter(newFlight(key, hash, null, seat), () -> seat) == null) {
-      appoint(seat);
+  /** Takes a seat, in which its caller leads if there is no flight to join. */
+  private void enter(K key, int hash, Seat<K, V> seat, Consumer<Seat<K, V>> lead) {
+    Flight<K, V> fresh = new Flight<>(this, key, hash, now(), ASSIGNED, seat);
+    if (enter(fresh, () -> seat) == null) {
+      lead.accept(seat);
     }
+  }
+
+  /** Takes a seat for a new future, whose failure it is if that is refused. */
+  private CompletableFuture<V> futureOf(
+      K key, int hash, Consumer<Seat<K, V>> takeOver, Consumer<Seat<K, V>> lead) {
+    CallFuture<V> future = new CallFuture<>();
+    Seat<K, V> seat = Seat.ofFuture(future, takeOver);
+    future.onLeave(departure -> leave(seat, departure));
+    try {
+      enter(key, hash, seat, lead);
+    } catch (FlightDeadlockException | TooManyFollowersException refusal) {
+      future.deliver(Outcome.failure(refusal));
+    }
+    return future;
   }
 
   /** Takes a seat on a flight or on the one that waits behind it; returns false if it is gone. */
   private boolean join(Flight<K, V> found, Seat<K, V> seat) {
-    if (maxJoinAge != Long.MAX_VALUE && nanoClock.getAsLong() - found.registeredAt > maxJoinAge) {
+    if (maxJoinAge != Long.MAX_VALUE && now() - found.registeredAt > maxJoinAge) {
       found.detach();
     }
     // A future may wait behind the work of its own thread: that is no deadlock.
     if (seat.future == null || freshness == Freshness.RUNNING) {
-      Performance.failIfOwn(found);
+      Performer.failIfOwn(found);
     }
-    Flight<K, V> flight = found;
-    while (true) {
-      int callers = flight.board(seat, maxFollowers, freshness);
-      if (callers == Flight.FULL) {
+    Herd<K, V> herd = found.herd();
+    if (herd == null) {
+      table.remove(found);
+    }
+    while (herd != null) {
+      int callers = herd.board(seat, maxFollowers, freshness);
+      if (callers == Herd.FULL) {
         throw new TooManyFollowersException(
             "%s has its %d followers, as many as maxFollowers allows"
-                .formatted(flight.describe(), maxFollowers));
+                .formatted(found.describe(), maxFollowers));
       }
-      if (callers != Flight.GONE) {
+      if (callers != Herd.GONE) {
         listeners.tell(listener -> listener.joined(found.key, callers));
-        attend(flight, seat);
+        attend(herd, seat);
         return true;
       }
-      Flight<K, V> waiting =
-          freshness == Freshness.NEXT ? flight.waitingBehind(seat, nanoClock.getAsLong()) : null;
-      if (waiting == null) {
-        if (flight == found) {
-          table.remove(found);
-        }
-        return false;
-      }
-      if (seat.isAboard(waiting)) {
-        listeners.tell(listener -> listener.started(waiting.key));
+      Herd<K, V> waiting = freshness == Freshness.NEXT ? herd.waitingBehind(seat, now()) : null;
+      if (waiting != null && seat.isAboard(waiting)) {
+        listeners.tell(listener -> listener.started(found.key));
         attend(waiting, seat);
         return true;
       }
-      flight = waiting;
+      if (waiting == null && herd.flight == found) {
+        table.remove(found);
+      }
+      herd = waiting;
     }
+    return false;
   }
 
   /* A batch attends later, when it waits in that seat. */
-  private void attend(Flight<K, V> flight, Seat<K, V> seat) {
+  private void attend(Herd<K, V> herd, Seat<K, V> seat) {
     if (seat.countsAsFollower) {
-      appoint(flight.attend(seat));
+      appoint(herd.attend(seat));
     }
   }
 
@@ -278,7 +281,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
       errands.execute(
           () -> seat.takeOver.accept(seat),
           refusal -> {
-            if (seat.flight().begin(seat, null)) {
+            if (seat.herd().begin(seat, null)) {
               land(seat.flight(), Outcome.failure(refusal));
             }
           });
@@ -289,41 +292,65 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
 
   // Performing
 
-  /** Performs a work on this thread and concludes the flight; returns what the work ended in. */
-  private Outcome<V> perform(
-      Flight<K, V> flight, Performance performance, Callable<? extends V> work) {
-    Outcome<V> outcome = performance.perform(work);
-    conclude(flight, outcome, performance.wasInterrupted());
-    return outcome;
+  /** Performs a work on this thread, and ends the flight with what comes of it. */
+  private <E extends Exception> V perform(
+      Flight<K, V> flight,
+      Performer performer,
+      Performance<K> performance,
+      Work<? super K, ? extends V, E> work)
+      throws E, InterruptedException {
+    V value;
+    performer.begin(performance);
+    try {
+      value = work.perform(performance.key);
+    } catch (Throwable failure) {
+      performer.end(performance);
+      conclude(flight, Outcome.failure(failure), flight.workEnded());
+      throw failure;
+    }
+    performer.end(performance);
+    if (!landAlone(flight, Ending.VALUE)) {
+      conclude(flight, Outcome.value(value), flight.workEnded());
+    }
+    return value;
   }
 
-  private <E extends Exception> void performOnExecutor(
-      Seat<K, V> seat, K key, Work<? super K, ? extends V, E> work) {
-    Performance performance = new Performance(this, key);
-    if (seat.flight().begin(seat, performance)) {
-      perform(seat.flight(), performance, () -> work.perform(key));
+  private void performOnExecutor(Seat<K, V> seat, K key, Work<? super K, ? extends V, ?> work) {
+    Performer performer = Performer.current();
+    if (seat.herd().begin(seat, performer)) {
+      try {
+        perform(seat.flight(), performer, new Performance<>(this, key), work);
+      } catch (Throwable landed) {
+        // Those aboard have it; the executor has no use for it.
+      }
     }
   }
 
   private void performAsync(
-      Flight<K, V> flight,
-      Performance performance,
-      Callable<? extends CompletionStage<? extends V>> work) {
+      Seat<K, V> seat, K key, Function<? super K, ? extends CompletionStage<? extends V>> work) {
+    Performer performer = Performer.current();
+    Herd<K, V> herd = seat.herd();
+    if (!herd.begin(seat, performer)) {
+      return;
+    }
     Outcome<CompletionStage<? extends V>> begun =
-        performance.perform(() -> requireNonNull(work.call(), "the stage that the work returned"));
+        performer.perform(
+            new Performance<>(this, key),
+            () -> requireNonNull(work.apply(key), "the stage that the work returned"));
+    boolean interrupted = herd.workEnded();
     try {
       CompletionStage<? extends V> stage = begun.get();
-      if (flight.continueAs(stage)) {
-        stage.whenComplete((value, failure) ->
-            conclude(
-                flight,
-                failure == null ? Outcome.value(value) : Outcome.failure(unwrapped(failure)),
-                false));
-      } else {
-        Flight.cancel(stage);
+      if (!herd.continueAs(stage)) {
+        Herd.cancel(stage);
+        return;
       }
+      stage.whenComplete((value, failure) ->
+          conclude(
+              herd.flight,
+              failure == null ? Outcome.value(value) : Outcome.failure(unwrapped(failure)),
+              false));
     } catch (Throwable failure) {
-      conclude(flight, Outcome.failure(failure), performance.wasInterrupted());
+      conclude(herd.flight, Outcome.failure(failure), interrupted);
     }
   }
 
@@ -332,61 +359,83 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
   /** Lands a flight, or hands it off if its failure was the leader's own and others are aboard. */
   void conclude(Flight<K, V> flight, Outcome<V> outcome, boolean interrupted) {
     Throwable failure = outcome.failure();
-    Flight.HandOff<K, V> handOff =
-        failure != null && isLeadersOwn(failure, interrupted) ? flight.handOff(failure) : null;
-    if (failure == null || handOff == null) {
+    if (failure == null || !handOff(flight, failure, interrupted)) {
       land(flight, outcome);
-      return;
+    }
+  }
+
+  private boolean handOff(Flight<K, V> flight, Throwable failure, boolean interrupted) {
+    Herd<K, V> herd = isLeadersOwn(failure, interrupted) ? flight.herd() : null;
+    Herd.HandOff<K, V> handOff = herd == null ? null : herd.handOff(failure);
+    if (handOff == null) {
+      return false;
     }
     appoint(handOff.appointed());
     listeners.tell(listener -> listener.handedOff(flight.key, failure));
     Seat<K, V> former = handOff.former();
     if (former != null && former.future != null) {
-      former.future.deliver(outcome);
+      former.future.deliver(Outcome.failure(failure));
     } else if (former != null) {
       LockSupport.unpark(former.thread);
     }
+    return true;
   }
 
   /** Lands a flight, unless it has ended. */
   void land(Flight<K, V> flight, Outcome<V> outcome) {
-    int callers = flight.end();
-    if (callers > 0) {
-      Seat<K, V> next = retire(flight);
-      CallFuture<V> leaders = flight.leaderFuture();
-      errands.deliver(flight.publish(outcome), outcome);
+    Ending ending = outcome.failure() == null ? Ending.VALUE : Ending.FAILURE;
+    if (landAlone(flight, ending)) {
+      return;
+    }
+    Herd<K, V> herd = flight.herd();
+    int callers = herd == null ? 0 : herd.end();
+    if (herd != null && callers > 0) {
+      Seat<K, V> next = retire(herd);
+      CallFuture<V> leaders = herd.leaderFuture();
+      herd.publish(outcome);
+      errands.deliver(herd, outcome);
       appoint(next);
-      ended(flight, outcome.failure() == null ? Ending.VALUE : Ending.FAILURE, callers);
+      ended(flight, herd.event, ending, callers);
       if (leaders != null) {
         leaders.deliver(outcome);
       }
     }
   }
 
+  /** Lands a flight that has no herd: there is nobody to tell. */
+  private boolean landAlone(Flight<K, V> flight, Ending ending) {
+    if (!flight.landAlone()) {
+      return false;
+    }
+    table.remove(flight);
+    ended(flight, null, ending, 1);
+    return true;
+  }
+
   /*
    * Takes an ended flight out of the table and gives the one that waits behind it its turn; returns
    * whom to appoint. That is the last thing to do: an executor may run the whole work inline.
    */
-  private @Nullable Seat<K, V> retire(Flight<K, V> flight) {
-    Flight<K, V> waiting = flight.waitingBehind();
-    table.replace(flight, waiting);
-    flight.letGoOfSuccessor();
+  private @Nullable Seat<K, V> retire(Herd<K, V> herd) {
+    Herd<K, V> waiting = herd.waitingBehind();
+    table.replace(herd.flight, waiting == null ? null : waiting.flight);
+    herd.letGoOfSuccessor();
     if (waiting == null) {
       return null;
     }
     if (!waiting.isLive()) {
-      table.remove(waiting);
+      table.remove(waiting.flight);
     }
     return waiting.promote();
   }
 
-  private void ended(Flight<K, V> flight, Ending ending, int callers) {
+  private void ended(Flight<K, V> flight, @Nullable FlightEvent event, Ending ending, int callers) {
     if (!listeners.isEmpty()) {
-      Duration duration = Duration.ofNanos(nanoClock.getAsLong() - flight.registeredAt);
+      Duration duration = flight.age(now());
       listeners.tell(listener -> listener.ended(flight.key, ending, duration, callers));
     }
-    if (flight.event != null) {
-      flight.event.commit(flight, ending, callers);
+    if (event != null) {
+      event.commit(flight, ending, callers);
     }
   }
 
@@ -398,102 +447,29 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     }
   }
 
-  // Following
-
-  /** Waits for the outcome; returns null if this caller is to perform instead, and has begun. */
-  @Nullable Outcome<V> awaitTurn(Seat<K, V> seat, Performance performance)
-      throws InterruptedException {
-    Outcome<V> outcome;
-    do {
-      outcome = await(seat, 0, Long.MAX_VALUE);
-    } while (outcome == null && !seat.flight().begin(seat, performance));
-    return outcome;
-  }
-
-  /** Waits for the outcome; returns null if this caller is appointed, or has left in time-out. */
-  private @Nullable Outcome<V> await(Seat<K, V> seat, long start, long nanos)
-      throws InterruptedException {
-    boolean interrupted = false;
-    boolean timed = nanos != Long.MAX_VALUE;
-    try {
-      try {
-        Performance.waitIn(seat);
-      } catch (FlightDeadlockException deadlock) {
-        if (leave(seat, Departure.CANCELLED)) {
-          throw deadlock;
-        }
-      }
-      while (true) {
-        Outcome<V> outcome = seat.outcome();
-        if (outcome != null) {
-          seat.flight().wakeMore();
-          return outcome;
-        }
-        if (Thread.interrupted()) {
-          if (leave(seat, Departure.INTERRUPTED)) {
-            throw new InterruptedException();
-          }
-          interrupted = true;
-        } else if (seat.appointed && seat.takeOver == null) {
-          return null;
-        } else if (!timed) {
-          LockSupport.park(seat.flight());
-        } else {
-          long left = nanos - (System.nanoTime() - start);
-          if (left > 0) {
-            LockSupport.parkNanos(seat.flight(), left);
-          } else if (leave(seat, Departure.TIMED_OUT)) {
-            return null;
-          } else {
-            timed = false;
-          }
-        }
-      }
-    } finally {
-      Performance.waitNoMore();
-      if (interrupted) {
-        Thread.currentThread().interrupt();
-      }
-    }
-  }
-
   /** Takes a caller off its flight; returns false if the flight has ended, or has an outcome. */
   boolean leave(Seat<K, V> seat, Departure departure) {
-    Flight<K, V> flight = seat.flight();
-    Flight.Departed<K, V> departed = flight.leave(seat);
+    Herd<K, V> herd = seat.herd();
+    Herd.Departed<K, V> departed = herd.leave(seat);
     if (departed == null) {
       return false;
     }
-    Seat<K, V> next = departed.last() ? retire(flight) : departed.appointed();
+    Seat<K, V> next = departed.last() ? retire(herd) : departed.appointed();
     if (departed.last()) {
-      flight.cancel();
+      herd.cancel();
     }
     appoint(next);
-    listeners.tell(listener -> listener.left(flight.key, departure));
+    listeners.tell(listener -> listener.left(herd.flight.key, departure));
     if (departed.last()) {
-      ended(flight, Ending.ABANDONED, 0);
+      ended(herd.flight, herd.event, Ending.ABANDONED, 0);
     }
     return true;
   }
 
-  /** Takes a seat for a new future, whose failure it is if that is refused. */
-  private CompletableFuture<V> futureOf(Consumer<Seat<K, V>> takeOver, Consumer<Seat<K, V>> enter) {
-    CallFuture<V> future = new CallFuture<>();
-    Seat<K, V> seat = Seat.ofFuture(future, takeOver);
-    future.onLeave(departure -> leave(seat, departure));
-    try {
-      enter.accept(seat);
-    } catch (FlightDeadlockException | TooManyFollowersException refusal) {
-      future.deliver(Outcome.failure(refusal));
-    }
-    return future;
-  }
-
   // Small things
 
-  Flight<K, V> newFlight(
-      K key, int hash, @Nullable Performance performance, @Nullable Seat<K, V> leader) {
-    return new Flight<>(key, hash, name, nanoClock.getAsLong(), performance, leader);
+  long now() {
+    return nanoClock.getAsLong();
   }
 
   private static int hash(Object key) {

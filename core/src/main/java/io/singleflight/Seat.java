@@ -1,9 +1,11 @@
 package io.singleflight;
 
+import io.singleflight.FlightListener.Departure;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
-/** A caller's place aboard a flight, used for one wait. */
+/** A caller's place aboard a flight, and its wait there. */
 final class Seat<K, V extends @Nullable Object> {
 
   /** Who waits: a thread, or else a future. */
@@ -17,8 +19,8 @@ final class Seat<K, V extends @Nullable Object> {
   /** Whether this caller may find the flight full. */
   final boolean countsAsFollower;
 
-  // written under the monitor of the flight
-  private volatile @Nullable Flight<K, V> flight;
+  // written under the monitor of the herd
+  private volatile @Nullable Herd<K, V> herd;
 
   /** What this caller gets instead of the flight's outcome: the failure that it led to. */
   volatile @Nullable Outcome<V> own;
@@ -26,14 +28,14 @@ final class Seat<K, V extends @Nullable Object> {
   /** Whether this caller is to perform its work on its own thread, now. */
   volatile boolean appointed;
 
-  // guarded by the monitor of the flight
-  boolean aboard;
-
   /**
    * Whether this caller can be told to perform or to wake others: not while its listeners are told,
    * and a batch only while it waits in this seat.
    */
-  boolean attentive;
+  volatile boolean attentive;
+
+  // guarded by the monitor of the herd
+  boolean aboard;
 
   @Nullable Seat<K, V> previous;
   @Nullable Seat<K, V> next;
@@ -68,26 +70,96 @@ final class Seat<K, V extends @Nullable Object> {
     return new Seat<>(null, future, takeOver, true);
   }
 
-  Flight<K, V> flight() {
-    Flight<K, V> boarded = flight;
+  Herd<K, V> herd() {
+    Herd<K, V> boarded = herd;
     if (boarded == null) {
       throw new AssertionError("a seat is used before its caller is aboard");
     }
     return boarded;
   }
 
-  void board(Flight<K, V> boarded) {
-    flight = boarded;
-    aboard = true;
+  Flight<K, V> flight() {
+    return herd().flight;
   }
 
-  boolean isAboard(Flight<K, V> which) {
-    return flight == which;
+  void board(Herd<K, V> boarded) {
+    herd = boarded;
+    aboard = true;
+    attentive = false;
+  }
+
+  boolean isAboard(Herd<K, V> which) {
+    return herd == which;
   }
 
   /** Returns what this caller gets, or null while that is open. */
   @Nullable Outcome<V> outcome() {
     Outcome<V> ownFailure = own;
-    return ownFailure != null ? ownFailure : flight().outcome();
+    return ownFailure != null ? ownFailure : herd().outcome();
+  }
+
+  /** Waits for the outcome; returns null if this caller is to perform instead, and has begun. */
+  @Nullable Outcome<V> awaitTurn(Performer performer) throws InterruptedException {
+    Outcome<V> got;
+    do {
+      got = await(0, Long.MAX_VALUE);
+    } while (got == null && !herd().begin(this, performer));
+    return got;
+  }
+
+  /**
+   * Waits for the outcome; returns null if this caller is appointed, or has left in time-out.
+   *
+   * <p>Every way out does its duty. Who has the outcome wakes others. Who leaves is taken off board
+   * first; if the flight has ended meanwhile it is too late to leave, and the outcome, which takes
+   * but a moment, is waited for. An interrupt that did not make this caller leave is kept.
+   */
+  @Nullable Outcome<V> await(long start, long nanos) throws InterruptedException {
+    boolean interrupted = false;
+    boolean timed = nanos != Long.MAX_VALUE;
+    try {
+      try {
+        Performer.waitIn(this);
+      } catch (FlightDeadlockException deadlock) {
+        if (leave(Departure.CANCELLED)) {
+          throw deadlock;
+        }
+      }
+      while (true) {
+        Outcome<V> got = outcome();
+        if (got != null) {
+          herd().wakeMore();
+          return got;
+        }
+        if (Thread.interrupted()) {
+          if (leave(Departure.INTERRUPTED)) {
+            throw new InterruptedException();
+          }
+          interrupted = true;
+        } else if (appointed && takeOver == null) {
+          return null;
+        } else if (!timed) {
+          LockSupport.park(flight());
+        } else {
+          long left = nanos - (System.nanoTime() - start);
+          if (left > 0) {
+            LockSupport.parkNanos(flight(), left);
+          } else if (leave(Departure.TIMED_OUT)) {
+            return null;
+          } else {
+            timed = false;
+          }
+        }
+      }
+    } finally {
+      Performer.waitNoMore();
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
+    }
+  }
+
+  private boolean leave(Departure departure) {
+    return flight().instance().leave(this, departure);
   }
 }

@@ -14,9 +14,11 @@ import io.singleflight.contract.LockContract;
 import io.singleflight.contract.NextContract;
 import io.singleflight.contract.OptionsContract;
 import io.singleflight.contract.SingleFlightFactory;
+import io.singleflight.contract.WakingContract;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.Test;
@@ -47,6 +49,9 @@ class LocalContractTest {
 
   @Nested
   class Lock extends LockContract implements Local {}
+
+  @Nested
+  class Waking extends WakingContract implements Local {}
 
   @Nested
   class Leftovers extends LeftoversContract implements Local {}
@@ -94,5 +99,60 @@ class LocalContractTest {
     pending.complete(2);
     assertThat(second.get()).isEqualTo(2);
     assertThat(flights.inFlight()).isEmpty();
+  }
+
+  /**
+   * A call that looked the key up before {@code forget}, and has no seat yet when that returns,
+   * finds the flight closed: the clock, which is read in between, stands for whatever delays it.
+   */
+  @Test
+  void forget_whileACallIsOnItsWayAboard_closesTheFlightToIt() throws Exception {
+    AtomicReference<Runnable> meanwhile = new AtomicReference<>(() -> {});
+    SingleFlight<String, Integer> flights =
+        SingleFlight.<String, Integer>builder()
+            .maxJoinAge(Duration.ofDays(1))
+            .executor(Runnable::run)
+            .build(() -> {
+              meanwhile.get().run();
+              return 0;
+            });
+    CompletableFuture<Integer> stage = new CompletableFuture<>();
+    CompletableFuture<Integer> old = flights.callAsync("a", key -> stage);
+    forgetAtTheSecondLook(flights, meanwhile);
+    assertThat(flights.submit("a", key -> 2)).isCompletedWithValue(2);
+    assertThat(flights.inFlight()).isEmpty();
+    stage.complete(1);
+    assertThat(old.get()).isEqualTo(1);
+  }
+
+  /** The same in line: nobody waits behind a flight that is forgotten, and maybe stuck. */
+  @Test
+  void forget_whileACallIsOnItsWayIntoLine_letsItBeginAtOnce() throws Exception {
+    AtomicReference<Runnable> meanwhile = new AtomicReference<>(() -> {});
+    SingleFlight<String, Integer> flights =
+        SingleFlight.<String, Integer>builder()
+            .freshness(Freshness.NEXT)
+            .executor(Runnable::run)
+            .build(() -> {
+              meanwhile.get().run();
+              return 0;
+            });
+    CompletableFuture<Integer> stuck = new CompletableFuture<>();
+    CompletableFuture<Integer> old = flights.callAsync("a", key -> stuck);
+    forgetAtTheSecondLook(flights, meanwhile);
+    CompletableFuture<Integer> behind = flights.submit("a", key -> 2);
+    assertThat(behind).isCompletedWithValue(2);
+    stuck.complete(1);
+    assertThat(old.get()).isEqualTo(1);
+  }
+
+  /* The first look at the clock is for the flight that a call brings; the next, for one it found. */
+  private static void forgetAtTheSecondLook(
+      SingleFlight<String, Integer> flights, AtomicReference<Runnable> meanwhile) {
+    meanwhile.set(() ->
+        meanwhile.set(() -> {
+          meanwhile.set(() -> {});
+          assertThat(flights.forget("a")).isTrue();
+        }));
   }
 }

@@ -42,8 +42,9 @@ class RegressionTest {
   @Test
   void insert_equalHashCodesAmongDenseOnes_doesNotGrowTheTable() throws Exception {
     FlightTable<Integer, Integer> table = new FlightTable<>();
+    LocalSingleFlight<?, ?> instance = (LocalSingleFlight<?, ?>) SingleFlight.create();
     for (int i = 0; i < 1000; i++) {
-      table.insert(new Flight<>(i, i % 100, "table", 0, null, null));
+      table.insert(new Flight<>(instance, i, i % 100, 0, Performer.current()));
     }
     assertThat(slotsOf(table)).isEqualTo(1024);
   }
@@ -119,7 +120,7 @@ class RegressionTest {
                 new FlightListener<String>() {
                   @Override
                   public void joined(String key, int callers) {
-                    if (told.getAndIncrement() < Flight.FAN_OUT) {
+                    if (told.getAndIncrement() < Herd.SMALL) {
                       try {
                         gate.await();
                       } catch (InterruptedException expected) {
@@ -139,15 +140,15 @@ class RegressionTest {
               return 0;
             }));
     begun.await();
-    for (int i = 0; i < Flight.FAN_OUT; i++) {
+    for (int i = 0; i < Herd.SMALL; i++) {
       threads.submit(() -> flights.call("a", key -> executions.incrementAndGet()));
     }
-    await().until(() -> told.get() == Flight.FAN_OUT);
+    await().until(() -> told.get() == Herd.SMALL);
     List<Future<Integer>> others =
         List.of(
             threads.submit(() -> flights.call("a", key -> 7)),
             threads.submit(() -> flights.call("a", key -> 7)));
-    await().until(() -> told.get() == Flight.FAN_OUT + 2);
+    await().until(() -> told.get() == Herd.SMALL + 2);
     leader.get().interrupt();
     for (Future<Integer> other : others) {
       assertThat(other.get(20, TimeUnit.SECONDS)).isEqualTo(7);

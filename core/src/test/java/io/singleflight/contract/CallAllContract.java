@@ -10,8 +10,10 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Queue;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Future;
@@ -210,50 +212,60 @@ public abstract class CallAllContract extends Contract {
     }
   }
 
+  /** A batch that joined a flight, of key x, whose leader then failed while it waits elsewhere. */
+  private final class WaitsElsewhere {
+    final SingleFlight<Object, Object> flights = instance();
+    final GatedWork elsewhere = gated();
+    final Queue<Set<Object>> asked = new ConcurrentLinkedQueue<>();
+    final Future<Map<Object, Object>> batch;
+
+    WaitsElsewhere() throws Exception {
+      start(Kind.CALL, Threads.PLATFORM, flights, "elsewhere", elsewhere);
+      GatedWork failing = gated();
+      Caller leader = start(Kind.CALL, Threads.PLATFORM, flights, "x", failing);
+      elsewhere.awaitBegun();
+      failing.awaitBegun();
+      batch =
+          threads()
+              .submit(() ->
+                  flights.callAll(
+                      List.of("elsewhere", "x"),
+                      keys -> {
+                        asked.add(Set.copyOf(keys));
+                        assertThatThrownBy(flights::currentKey)
+                            .isInstanceOf(IllegalStateException.class);
+                        return Map.of("x", "by the batch");
+                      }));
+      awaitCallers(flights, 4);
+      leader.thread().interrupt();
+      assertThat(leader.failure()).isInstanceOf(InterruptedException.class);
+      awaitCallers(flights, 3);
+      assertThat(batch.isDone()).isFalse();
+      assertThat(asked).isEmpty();
+    }
+  }
+
   /** A batch that waits elsewhere cannot perform what it joined; it does so when it gets there. */
+  @Test
+  void callAll_joinedFlightHandedOffWhileItWaitsElsewhere_performsThatKeyLater() throws Exception {
+    WaitsElsewhere scene = new WaitsElsewhere();
+    scene.elsewhere.returns(1);
+    assertThat(scene.batch.get(20, TimeUnit.SECONDS)).containsEntry("x", "by the batch");
+    assertThat(scene.asked).containsExactly(Set.of("x"));
+  }
+
   @ParameterizedTest
   @EnumSource(Kind.class)
-  void callAll_joinedFlightHandedOffWhileItWaitsElsewhere_performsThatKeyLater(Kind newcomer)
+  void callAll_joinedFlightHandedOffWhileItWaitsElsewhere_leavesItToANewcomer(Kind kind)
       throws Exception {
-    SingleFlight<Object, Object> flights = instance();
-    GatedWork elsewhere = gated();
-    start(Kind.CALL, Threads.PLATFORM, flights, "elsewhere", elsewhere);
-    GatedWork failing = gated();
-    Caller leader = start(Kind.CALL, Threads.PLATFORM, flights, "x", failing);
-    elsewhere.awaitBegun();
-    failing.awaitBegun();
-    List<Set<Object>> asked = new ArrayList<>();
-    Future<Map<Object, Object>> batch =
-        threads()
-            .submit(() ->
-                flights.callAll(
-                    List.of("elsewhere", "x"),
-                    keys -> {
-                      asked.add(Set.copyOf(keys));
-                      assertThatThrownBy(flights::currentKey)
-                          .isInstanceOf(IllegalStateException.class);
-                      return Map.of("x", "by the batch");
-                    }));
-    awaitCallers(flights, 4);
-    leader.thread().interrupt();
-    assertThat(leader.failure()).isInstanceOf(InterruptedException.class);
-    awaitCallers(flights, 3);
-    assertThat(batch.isDone()).isFalse();
-    assertThat(asked).isEmpty();
-    if (newcomer == Kind.CALL) {
-      elsewhere.returns(1);
-      assertThat(batch.get(20, TimeUnit.SECONDS)).containsEntry("x", "by the batch");
-      assertThat(asked).containsExactly(Set.of("x"));
-      return;
-    }
-    // A newcomer that can perform does so at once, unless it is a batch that just arrives too.
+    WaitsElsewhere scene = new WaitsElsewhere();
     GatedWork work = GatedWork.returning("by the newcomer");
-    Caller performer = start(newcomer, Threads.PLATFORM, flights, "x", work);
-    assertThat(performer.value()).isEqualTo("by the newcomer");
+    Caller newcomer = start(kind, Threads.PLATFORM, scene.flights, "x", work);
+    assertThat(newcomer.value()).isEqualTo("by the newcomer");
     assertThat(work.executions()).isEqualTo(1);
-    elsewhere.returns(1);
-    assertThat(batch.get(20, TimeUnit.SECONDS)).containsEntry("x", "by the newcomer");
-    assertThat(asked).isEmpty();
+    scene.elsewhere.returns(1);
+    assertThat(scene.batch.get(20, TimeUnit.SECONDS)).containsEntry("x", "by the newcomer");
+    assertThat(scene.asked).isEmpty();
   }
 
   @Test

@@ -11,6 +11,12 @@ public record Case(Kind leader, Kind follower, Freshness freshness, Threads thre
   static final String LEADERS = "io.singleflight.contract.Case#leaders";
   static final String LEAVABLE = "io.singleflight.contract.Case#leavable";
   static final String LEAVABLE_LEADERS = "io.singleflight.contract.Case#leavableLeaders";
+  static final String BLOCKING_LEADERS = "io.singleflight.contract.Case#blockingLeaders";
+  static final String TIMED_LEADERS = "io.singleflight.contract.Case#timedLeaders";
+  static final String RUNNING = "io.singleflight.contract.Case#running";
+  static final String LEAVABLE_RUNNING = "io.singleflight.contract.Case#leavableRunning";
+  static final String NEXT = "io.singleflight.contract.Case#next";
+  static final String LEAVABLE_NEXT = "io.singleflight.contract.Case#leavableNext";
 
   static Stream<Case> all() {
     return Arrays.stream(Kind.values())
@@ -35,5 +41,29 @@ public record Case(Kind leader, Kind follower, Freshness freshness, Threads thre
 
   static Stream<Case> leavableLeaders() {
     return leaders().filter(each -> each.leader.canLeaveAsLeader());
+  }
+
+  static Stream<Case> blockingLeaders() {
+    return leaders().filter(each -> each.leader.blocks());
+  }
+
+  static Stream<Case> timedLeaders() {
+    return leaders().filter(each -> each.leader == Kind.TIMED_CALL);
+  }
+
+  static Stream<Case> running() {
+    return all().filter(each -> each.freshness == Freshness.RUNNING);
+  }
+
+  static Stream<Case> leavableRunning() {
+    return running().filter(each -> each.leader.canLeaveAsLeader());
+  }
+
+  static Stream<Case> next() {
+    return all().filter(each -> each.freshness == Freshness.NEXT);
+  }
+
+  static Stream<Case> leavableNext() {
+    return next().filter(each -> each.leader.canLeaveAsLeader());
   }
 }

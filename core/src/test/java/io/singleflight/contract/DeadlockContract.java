@@ -19,6 +19,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -28,11 +29,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 public abstract class DeadlockContract extends Contract {
 
   @ParameterizedTest
-  @MethodSource(Case.ALL)
+  @MethodSource("io.singleflight.contract.DeadlockContract#blockingInside")
   void anyBlockingCall_ofTheKeyThatItsThreadPerforms_throwsAtOnce(Case like) throws Exception {
-    if (!like.follower().blocks() || like.threads() != Threads.PLATFORM) {
-      return;
-    }
     SingleFlight<Object, Object> flights =
         instance(options -> options.freshness(like.freshness()).name("orders"));
     assertThatThrownBy(() ->
@@ -41,6 +39,12 @@ public abstract class DeadlockContract extends Contract {
         .isInstanceOf(IllegalStateException.class)
         .hasMessageContaining("key k of orders");
     assertThat(flights.inFlight()).isEmpty();
+  }
+
+  /** The follower is what blocks inside the leader's work; all on the thread of the test. */
+  static Stream<Case> blockingInside() {
+    return Case.all()
+        .filter(like -> like.follower().blocks() && like.threads() == Threads.PLATFORM);
   }
 
   @ParameterizedTest

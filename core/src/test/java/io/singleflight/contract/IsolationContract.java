@@ -3,11 +3,11 @@ package io.singleflight.contract;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.singleflight.FlightListener;
 import io.singleflight.Freshness;
 import io.singleflight.SingleFlight;
 import java.nio.channels.ClosedByInterruptException;
 import java.time.Duration;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -15,6 +15,7 @@ import java.util.Map;
 import java.util.Queue;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.ExecutorService;
@@ -70,28 +71,36 @@ public abstract class IsolationContract extends Contract {
   }
 
   @ParameterizedTest
-  @MethodSource(Case.LEAVABLE_LEADERS)
+  @MethodSource(Case.LEADERS)
   void timedCall_timesOutAsFollower_leaves(Case like) throws Exception {
     Scene scene = new Scene(like, 0, stubborn());
-    if (like.freshness() == Freshness.RUNNING) {
-      GatedWork unused = gated();
-      Caller hasty =
-          Caller.start(
-              Kind.TIMED_CALL, like.threads(), scene.flights, KEY, unused, Duration.ofMillis(5));
-      assertThat(hasty.failure())
-          .isInstanceOf(TimeoutException.class)
-          .hasMessageContaining("key k of singleflight")
-          .hasMessageContaining("PT0.005S");
-      awaitCallers(scene.flights, 1);
-      assertThat(unused.executions()).isZero();
+    Caller joined = scene.leader;
+    Object outcome = "late";
+    if (like.freshness() == Freshness.NEXT) {
+      // The flight that can be joined is the one that waits.
+      joined = start(like.leader(), like.threads(), scene.flights, GatedWork.returning("later"));
+      awaitCallers(scene.flights, 2);
+      outcome = "later";
     }
+    int callers = callers(scene.flights);
+    GatedWork unused = gated();
+    Caller hasty =
+        Caller.start(
+            Kind.TIMED_CALL, like.threads(), scene.flights, KEY, unused, Duration.ofMillis(5));
+    assertThat(hasty.failure())
+        .isInstanceOf(TimeoutException.class)
+        .hasMessageContaining("key k of singleflight")
+        .hasMessageContaining("PT0.005S");
+    assertThat(callers(scene.flights)).isEqualTo(callers);
     scene.leadersWork.returns("late");
     assertThat(scene.leader.value()).isEqualTo("late");
+    assertThat(joined.value()).isEqualTo(outcome);
+    assertThat(unused.executions()).isZero();
   }
 
   /** The mechanism: the leader ignores its own deadline. */
   @ParameterizedTest
-  @MethodSource(Case.LEADERS)
+  @MethodSource(Case.TIMED_LEADERS)
   void timedCall_timesOutAsLeader_returnsWhateverTheWorkDoes(Case like) throws Exception {
     SingleFlight<Object, Object> flights = instance(options -> options.freshness(like.freshness()));
     GatedWork work = stubborn();
@@ -192,7 +201,7 @@ public abstract class IsolationContract extends Contract {
   // Arriving too late to start anything
 
   @ParameterizedTest
-  @MethodSource(Case.LEADERS)
+  @MethodSource(Case.BLOCKING_LEADERS)
   void blockingCall_arrivesInterrupted_startsNoWork(Case like) throws Exception {
     SingleFlight<Object, Object> flights = instance(options -> options.freshness(like.freshness()));
     GatedWork work = GatedWork.returning(1);
@@ -206,7 +215,7 @@ public abstract class IsolationContract extends Contract {
               case CALL -> flights.call(KEY, work::perform);
               case TIMED_CALL -> flights.call(KEY, Duration.ofHours(1), work::perform);
               case CALL_ALL -> flights.callAll(List.of(KEY), work::performBatch);
-              case SUBMIT, CALL_ASYNC -> throw new InterruptedException("does not block");
+              case SUBMIT, CALL_ASYNC -> throw new AssertionError("does not block");
             }
             thrown.complete(null);
           } catch (Throwable failure) {
@@ -215,9 +224,7 @@ public abstract class IsolationContract extends Contract {
           flag.complete(Thread.currentThread().isInterrupted());
         });
     assertThat(thrown.get(60, TimeUnit.SECONDS)).isInstanceOf(InterruptedException.class);
-    if (like.leader().blocks()) {
-      assertThat(flag.get(60, TimeUnit.SECONDS)).isFalse();
-    }
+    assertThat(flag.get(60, TimeUnit.SECONDS)).isFalse();
     assertThat(work.executions()).isZero();
   }
 
@@ -429,13 +436,15 @@ public abstract class IsolationContract extends Contract {
     assertThat(scene.followersExecutions()).isZero();
   }
 
+  /** Those whose leader's work goes to the executor; the others' begins within the call. */
+  static Stream<Case> queuedLeaders() {
+    return Case.leavableLeaders().filter(like -> like.leader() != Kind.CALL_ASYNC);
+  }
+
   @ParameterizedTest
-  @MethodSource(Case.LEAVABLE_LEADERS)
+  @MethodSource("io.singleflight.contract.IsolationContract#queuedLeaders")
   void allLeave_beforeTheWorkBegan_neverRunsIt(Case like) throws Exception {
-    if (like.leader() == Kind.CALL_ASYNC) {
-      return;
-    }
-    Queue<Runnable> tasks = new ArrayDeque<>();
+    Queue<Runnable> tasks = new ConcurrentLinkedQueue<>();
     SingleFlight<Object, Object> flights =
         instance(options -> options.freshness(like.freshness()).executor(tasks::add));
     GatedWork work = GatedWork.returning("too late");
@@ -444,8 +453,31 @@ public abstract class IsolationContract extends Contract {
     leader.leave();
     leader.failure();
     assertThat(flights.inFlight()).isEmpty();
+    assertThat(tasks).isNotEmpty();
     tasks.forEach(Runnable::run);
     assertThat(work.executions()).isZero();
+  }
+
+  @ParameterizedTest
+  @MethodSource(Case.LEAVABLE_LEADERS)
+  void allLeave_handedOffButBeforeTheWorkBegan_neverRunsIt(Case like) throws Exception {
+    Queue<Runnable> tasks = new ConcurrentLinkedQueue<>();
+    Scene scene =
+        new Scene(
+            new Case(Kind.CALL, like.leader(), like.freshness(), like.threads()),
+            1,
+            gated(),
+            options -> options.executor(tasks::add));
+    scene.leadersWork.fails(new InterruptedException());
+    scene.leader.failure();
+    Caller heir = scene.followers.get(0);
+    heir.leave();
+    heir.failure();
+    awaitThat(() -> assertThat(scene.flights.inFlight()).isEmpty());
+    assertThat(tasks).isNotEmpty();
+    scene.followersWouldReturn("too late");
+    tasks.forEach(Runnable::run);
+    assertThat(scene.followersExecutions()).isZero();
   }
 
   @ParameterizedTest
@@ -509,14 +541,32 @@ public abstract class IsolationContract extends Contract {
 
   // Coincidence
 
-  /** Either the caller left, or it has the outcome and its interrupt flag. */
+  /**
+   * Either the caller left, or it has the outcome and its interrupt flag; and that is what the
+   * listener was told: no caller both left and is among those who got the outcome, or neither.
+   */
   @ParameterizedTest
   @ValueSource(booleans = {false, true})
   void landing_coincidesWithAnInterrupt_losesNeither(boolean timed) throws Exception {
-    SingleFlight<Object, Object> flights = instance();
+    AtomicInteger leaving = new AtomicInteger();
+    AtomicInteger served = new AtomicInteger();
+    FlightListener<Object> listener =
+        new FlightListener<>() {
+          @Override
+          public void left(Object key, Departure departure) {
+            leaving.incrementAndGet();
+          }
+
+          @Override
+          public void ended(Object key, Ending ending, Duration duration, int callers) {
+            served.addAndGet(callers);
+          }
+        };
+    SingleFlight<Object, Object> flights = instance(options -> options.listener(listener));
     ExecutorService threads = threads();
     AtomicInteger landed = new AtomicInteger();
-    for (int round = 0; round < 1000; round++) {
+    int rounds = 1000;
+    for (int round = 0; round < rounds; round++) {
       CyclicBarrier start = new CyclicBarrier(2);
       GatedWork work = gated();
       Caller leader = start(Kind.CALL, Threads.PLATFORM, flights, work);
@@ -554,7 +604,8 @@ public abstract class IsolationContract extends Contract {
       assertThat(follower.get(60, TimeUnit.SECONDS)).isTrue();
       assertThat(leader.value()).isEqualTo("landed");
     }
-    assertThat(landed.get()).isBetween(0, 1000);
+    assertThat(leaving).hasValue(rounds - landed.get());
+    assertThat(served).hasValue(rounds + landed.get());
   }
 
   private static void awaitUninterruptibly(CountDownLatch latch) {

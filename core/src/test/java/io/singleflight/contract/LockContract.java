@@ -3,13 +3,18 @@ package io.singleflight.contract;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import io.singleflight.FlightListener;
+import io.singleflight.Freshness;
 import io.singleflight.SingleFlight;
 import java.time.Duration;
 import java.util.List;
-import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -47,89 +52,178 @@ public abstract class LockContract extends Contract {
     assertThat(leader.value()).isEqualTo("a");
   }
 
-  /**
-   * Each callback may use the very key that it is told of, from another thread, and wait for it.
-   */
+  // Listeners that are held up
+
+  private final HeldListener listener = new HeldListener();
+  private final ExecutorService others = threads();
+
+  @AfterEach
+  void releaseTheListener() {
+    listener.release();
+  }
+
+  private Scene sceneWithListener(Case like, int followers) throws Exception {
+    return new Scene(like, followers, gated(), options -> options.listener(listener));
+  }
+
   @ParameterizedTest
   @MethodSource(Case.LEADERS)
-  void listener_thatWaitsForAnotherThreadsUseOfTheKey_isNotUnderALock(Case like) throws Exception {
-    CompletableFuture<SingleFlight<Object, Object>> self = new CompletableFuture<>();
-    FlightListener<Object> listener =
-        new FlightListener<>() {
-          @Override
-          public void started(Object key) {
-            use(key);
-          }
+  void started_thatBlocks_holdsUpNobodyButItsCaller(Case like) throws Exception {
+    SingleFlight<Object, Object> flights =
+        instance(options -> options.freshness(like.freshness()).listener(listener));
+    GatedWork running = gated();
+    Caller ahead = null;
+    if (like.freshness() == Freshness.NEXT) {
+      ahead = start(Kind.CALL, Threads.PLATFORM, flights, running);
+      running.awaitBegun();
+    }
+    listener.holdUpNext(HeldListener.Event.STARTED);
+    Caller held = start(like.leader(), like.threads(), flights, GatedWork.returning("held"));
+    listener.awaitHeld();
+    othersComeAndGo(like, flights);
+    forgetLetsNewcomersStart(like, flights);
+    running.returns("ahead");
+    if (ahead != null) {
+      assertThat(ahead.value()).isEqualTo("ahead");
+    }
+    assertThat(held.hasEnded()).isFalse();
+    listener.release();
+    assertThat(held.value()).isEqualTo("held");
+  }
 
-          @Override
-          public void joined(Object key, int callers) {
-            use(key);
-          }
+  @ParameterizedTest
+  @MethodSource(Case.LEADERS)
+  void joined_thatBlocks_holdsUpNobodyButItsCaller(Case like) throws Exception {
+    SingleFlight<Object, Object> flights =
+        instance(options -> options.freshness(like.freshness()).listener(listener));
+    GatedWork aheadsWork = gated();
+    int before = 0;
+    if (like.freshness() == Freshness.NEXT) {
+      start(Kind.CALL, Threads.PLATFORM, flights, aheadsWork);
+      aheadsWork.awaitBegun();
+      before = 1;
+    }
+    GatedWork work = gated();
+    Caller leader = start(like.leader(), like.threads(), flights, work);
+    awaitCallers(flights, before + 1);
+    leader.awaitParked();
+    listener.holdUpNext(HeldListener.Event.JOINED);
+    Caller held = start(like.follower(), like.threads(), flights, gated());
+    listener.awaitHeld();
+    othersComeAndGo(like, flights);
+    Caller other = start(like.follower(), like.threads(), flights, gated());
+    awaitCallers(flights, before + 3);
+    forgetLetsNewcomersStart(like, flights);
+    work.awaitBegun();
+    work.returns("landed");
+    assertThat(leader.value()).isEqualTo("landed");
+    assertThat(other.value()).isEqualTo("landed");
+    assertThat(held.hasEnded()).isFalse();
+    listener.release();
+    assertThat(held.value()).isEqualTo("landed");
+  }
 
-          @Override
-          public void left(Object key, Departure departure) {
-            use(key);
-          }
+  @ParameterizedTest
+  @MethodSource(Case.LEADERS)
+  void left_thatBlocks_holdsUpNobodyButItsCaller(Case like) throws Exception {
+    Scene scene = sceneWithListener(like, 3);
+    listener.holdUpNext(HeldListener.Event.LEFT);
+    Caller held = scene.followers.remove(1);
+    held.awaitParked();
+    onAnotherThread(() -> {
+      held.leave();
+      return null;
+    });
+    listener.awaitHeld();
+    othersComeAndGo(like, scene.flights);
+    awaitCallers(scene.flights, 3);
+    forgetLetsNewcomersStart(like, scene.flights);
+    scene.leadersWork.returns("landed");
+    assertThat(scene.leader.value()).isEqualTo("landed");
+    assertAllGet(scene.followers, "landed");
+    assertThat(held.hasEnded()).isFalse();
+    listener.release();
+    held.failure();
+  }
 
-          @Override
-          public void handedOff(Object key, Throwable failure) {
-            use(key);
-          }
-
-          @Override
-          public void ended(Object key, Ending ending, Duration duration, int callers) {
-            use(key);
-          }
-
-          private void use(Object key) {
-            CompletableFuture<Object> used = new CompletableFuture<>();
-            Threads.PLATFORM.start(() -> {
-              used.complete(self.join().inFlight());
-            });
-            used.join();
-          }
-        };
-    Scene scene =
-        new Scene(
-            like,
-            3,
-            gated(),
-            options ->
-                options.listener(
-                    new FlightListener<Object>() {
-                      @Override
-                      public void joined(Object key, int callers) {
-                        if (self.isDone()) {
-                          listener.joined(key, callers);
-                        }
-                      }
-
-                      @Override
-                      public void left(Object key, Departure departure) {
-                        listener.left(key, departure);
-                      }
-
-                      @Override
-                      public void handedOff(Object key, Throwable failure) {
-                        listener.handedOff(key, failure);
-                      }
-
-                      @Override
-                      public void ended(Object key, Ending ending, Duration duration, int callers) {
-                        if (self.isDone()) {
-                          listener.ended(key, ending, duration, callers);
-                        }
-                      }
-                    }));
-    self.complete(scene.flights);
-    scene.followers.get(2).leave();
-    scene.followers.get(2).failure();
-    InterruptedException own = new InterruptedException();
-    scene.leadersWork.fails(own);
-    assertThat(scene.leader.failure()).isSameAs(own);
+  @ParameterizedTest
+  @MethodSource(Case.LEADERS)
+  void handedOff_thatBlocks_holdsUpNobodyButItsCaller(Case like) throws Exception {
+    Scene scene = sceneWithListener(like, 2);
+    listener.holdUpNext(HeldListener.Event.HANDED_OFF);
+    InterruptedException own = new InterruptedException("the leader's own");
+    onAnotherThread(() -> {
+      scene.leadersWork.fails(own);
+      return null;
+    });
+    listener.awaitHeld();
+    awaitThat(() -> assertThat(scene.followersExecutions()).isEqualTo(1));
+    othersComeAndGo(like, scene.flights);
+    forgetLetsNewcomersStart(like, scene.flights);
     scene.followersWouldReturn("handed off");
-    assertThat(scene.followers.get(0).value()).isEqualTo("handed off");
-    assertThat(scene.followers.get(1).value()).isEqualTo("handed off");
+    assertAllGet(scene.followers, "handed off");
+    listener.release();
+    assertThat(scene.leader.failure()).isSameAs(own);
+  }
+
+  @ParameterizedTest
+  @MethodSource(Case.LEADERS)
+  void ended_thatBlocks_holdsUpNobodyButItsCaller(Case like) throws Exception {
+    Scene scene = sceneWithListener(like, 2);
+    listener.holdUpNext(HeldListener.Event.ENDED);
+    onAnotherThread(() -> {
+      scene.leadersWork.returns("landed");
+      return null;
+    });
+    listener.awaitHeld();
+    assertAllGet(scene.followers, "landed");
+    othersComeAndGo(like, scene.flights);
+    forgetLetsNewcomersStart(like, scene.flights);
+    listener.release();
+    assertThat(scene.leader.value()).isEqualTo("landed");
+  }
+
+  /**
+   * A caller of each kind asks for the key of the held-up flight and leaves; others ask for more.
+   */
+  private void othersComeAndGo(Case like, SingleFlight<Object, Object> flights) throws Exception {
+    assertThat(onAnotherThread(() -> callers(flights)).get(PATIENCE.toSeconds(), TimeUnit.SECONDS))
+        .isNotNegative();
+    record SameHash(Kind kind) {
+      @Override
+      public int hashCode() {
+        return KEY.hashCode();
+      }
+    }
+    for (Kind kind : Kind.values()) {
+      Caller ofAnotherKey =
+          start(kind, like.threads(), flights, new SameHash(kind), GatedWork.returning(kind));
+      assertThat(ofAnotherKey.value()).isEqualTo(kind);
+      Caller leaver = start(kind, like.threads(), flights, gated());
+      leaver.awaitParked();
+      leaver.leave();
+      assertThat(leaver.failure())
+          .isInstanceOf(kind.blocks() ? InterruptedException.class : CancellationException.class);
+    }
+  }
+
+  private void forgetLetsNewcomersStart(Case like, SingleFlight<Object, Object> flights)
+      throws Exception {
+    onAnotherThread(() -> flights.forget(KEY)).get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
+    for (Kind kind : Kind.values()) {
+      assertThat(start(kind, like.threads(), flights, GatedWork.returning("fresh")).value())
+          .isEqualTo("fresh");
+    }
+  }
+
+  private static void assertAllGet(List<Caller> callers, Object value) throws Exception {
+    for (Caller caller : callers) {
+      assertThat(caller.value()).isEqualTo(value);
+    }
+  }
+
+  private <T> Future<T> onAnotherThread(Callable<T> task) {
+    return others.submit(task);
   }
 
   @Test

@@ -13,7 +13,6 @@ import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
-import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -21,18 +20,12 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** P3: freshness {@code NEXT}. */
 public abstract class NextContract extends Contract {
 
-  static final String NEXT = "io.singleflight.contract.NextContract#next";
-
-  static Stream<Case> next() {
-    return Case.all().filter(like -> like.freshness() == Freshness.NEXT);
-  }
-
   private SingleFlight<Object, Object> flights() {
     return instance(options -> options.freshness(Freshness.NEXT));
   }
 
   @ParameterizedTest
-  @MethodSource(NEXT)
+  @MethodSource(Case.NEXT)
   void anyCall_whileOneRuns_sharesTheNext(Case like) throws Exception {
     SingleFlight<Object, Object> flights = flights();
     GatedWork running = gated();
@@ -61,7 +54,7 @@ public abstract class NextContract extends Contract {
   }
 
   @ParameterizedTest
-  @MethodSource(NEXT)
+  @MethodSource(Case.NEXT)
   void waitingFlight_itsLeaderLeaves_theNextInLinePerforms(Case like) throws Exception {
     SingleFlight<Object, Object> flights = flights();
     GatedWork running = gated();
@@ -86,7 +79,7 @@ public abstract class NextContract extends Contract {
   }
 
   @ParameterizedTest
-  @MethodSource(NEXT)
+  @MethodSource(Case.NEXT)
   void waitingFlight_allLeave_neverRuns(Case like) throws Exception {
     SingleFlight<Object, Object> flights = flights();
     GatedWork running = gated();
@@ -111,11 +104,8 @@ public abstract class NextContract extends Contract {
   }
 
   @ParameterizedTest
-  @MethodSource(NEXT)
+  @MethodSource(Case.LEAVABLE_NEXT)
   void runningFlight_abandoned_theWaitingOneBeginsAtOnce(Case like) throws Exception {
-    if (!like.leader().canLeaveAsLeader()) {
-      return;
-    }
     SingleFlight<Object, Object> flights = flights();
     GatedWork running = stubborn();
     Caller ahead = start(like.leader(), like.threads(), flights, running);

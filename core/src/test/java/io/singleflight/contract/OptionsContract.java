@@ -3,23 +3,27 @@ package io.singleflight.contract;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.singleflight.FlightListener;
 import io.singleflight.Freshness;
 import io.singleflight.InFlight;
 import io.singleflight.SingleFlight;
 import io.singleflight.TooManyFollowersException;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Future;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.SynchronousQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -27,24 +31,32 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** The options, {@code currentKey} and {@code inFlight}. */
 public abstract class OptionsContract extends Contract {
 
+  // The limit of followers
+
+  private static final List<Kind> LIMITED =
+      List.of(Kind.CALL, Kind.TIMED_CALL, Kind.SUBMIT, Kind.CALL_ASYNC);
+
+  private void assertFull(Case like, SingleFlight<Object, Object> flights, int max)
+      throws Exception {
+    int aboard = callers(flights);
+    for (Kind kind : LIMITED) {
+      GatedWork unused = gated();
+      assertThat(start(kind, like.threads(), flights, unused).failure())
+          .isInstanceOf(TooManyFollowersException.class)
+          .isInstanceOf(RejectedExecutionException.class)
+          .hasMessageContaining("key k of singleflight")
+          .hasMessageContaining("its " + max + " followers");
+      assertThat(unused.executions()).isZero();
+    }
+    assertThat(callers(flights)).isEqualTo(aboard);
+  }
+
   @ParameterizedTest
-  @MethodSource(Case.ALL)
+  @MethodSource(Case.RUNNING)
   void maxFollowers_reached_refusesOneMoreUntilOneLeaves(Case like) throws Exception {
     Scene scene = new Scene(like, 2, gated(), options -> options.maxFollowers(2));
-    if (like.freshness() == Freshness.NEXT) {
-      scene.leadersWork.returns("shared");
-      return;
-    }
+    assertFull(like, scene.flights, 2);
     GatedWork unused = gated();
-    for (Kind kind : Kind.values()) {
-      if (kind != Kind.CALL_ALL && like.follower() != Kind.CALL_ALL) {
-        assertThat(start(kind, like.threads(), scene.flights, unused).failure())
-            .isInstanceOf(TooManyFollowersException.class)
-            .isInstanceOf(RejectedExecutionException.class)
-            .hasMessageContaining("key k of singleflight")
-            .hasMessageContaining("2");
-      }
-    }
     Caller batch = start(Kind.CALL_ALL, like.threads(), scene.flights, unused);
     awaitCallers(scene.flights, 4);
     batch.leave();
@@ -54,10 +66,195 @@ public abstract class OptionsContract extends Contract {
     awaitCallers(scene.flights, 2);
     Caller another = start(like.follower(), like.threads(), scene.flights, unused);
     awaitCallers(scene.flights, 3);
+    assertFull(like, scene.flights, 2);
     scene.leadersWork.returns("shared");
     assertThat(another.value()).isEqualTo("shared");
     assertThat(scene.leader.value()).isEqualTo("shared");
     assertThat(unused.executions()).isZero();
+  }
+
+  /** One of those who wait will lead; the running flight is not joined, hence has no followers. */
+  @ParameterizedTest
+  @MethodSource(Case.NEXT)
+  void maxFollowers_ofTheWaitingFlight_refusesOneMoreUntilOneLeaves(Case like) throws Exception {
+    SingleFlight<Object, Object> flights =
+        instance(options -> options.freshness(Freshness.NEXT).maxFollowers(1));
+    GatedWork running = gated();
+    Caller ahead = start(Kind.CALL, Threads.PLATFORM, flights, running);
+    running.awaitBegun();
+    GatedWork work = GatedWork.returning("fresh");
+    Caller first = start(like.leader(), like.threads(), flights, work);
+    awaitCallers(flights, 2);
+    first.awaitParked();
+    Caller second = start(like.follower(), like.threads(), flights, work);
+    awaitCallers(flights, 3);
+    assertFull(like, flights, 1);
+    Caller batch = start(Kind.CALL_ALL, like.threads(), flights, work);
+    awaitCallers(flights, 4);
+    batch.leave();
+    batch.failure();
+    first.leave();
+    first.failure();
+    awaitCallers(flights, 2);
+    Caller third = start(like.follower(), like.threads(), flights, work);
+    awaitCallers(flights, 3);
+    assertFull(like, flights, 1);
+    running.returns("stale");
+    assertThat(ahead.value()).isEqualTo("stale");
+    assertThat(second.value()).isEqualTo("fresh");
+    assertThat(third.value()).isEqualTo("fresh");
+    assertThat(work.executions()).isEqualTo(1);
+  }
+
+  /** A leader that has left holds no place, and leaves none behind. */
+  @ParameterizedTest
+  @MethodSource(Case.LEAVABLE_RUNNING)
+  void maxFollowers_leaderHasLeft_exactlyThatManyFit(Case like) throws Exception {
+    Scene scene = new Scene(like, 1, gated(), options -> options.maxFollowers(2));
+    scene.leader.leave();
+    scene.leader.failure();
+    awaitCallers(scene.flights, 1);
+    List<Caller> followers = new ArrayList<>(scene.followers);
+    GatedWork unused = gated();
+    followers.add(start(like.follower(), like.threads(), scene.flights, unused));
+    awaitCallers(scene.flights, 2);
+    assertFull(like, scene.flights, 2);
+    Caller leaver = followers.remove(0);
+    leaver.leave();
+    leaver.failure();
+    awaitCallers(scene.flights, 1);
+    followers.add(start(like.follower(), like.threads(), scene.flights, unused));
+    awaitCallers(scene.flights, 2);
+    assertFull(like, scene.flights, 2);
+    scene.leadersWork.returns("shared");
+    for (Caller follower : followers) {
+      assertThat(follower.value()).isEqualTo("shared");
+    }
+    assertThat(unused.executions()).isZero();
+  }
+
+  /** Of those aboard after a hand-off one leads. */
+  @ParameterizedTest
+  @MethodSource(Case.RUNNING)
+  void maxFollowers_afterAHandOff_exactlyThatManyFit(Case like) throws Exception {
+    Scene scene = new Scene(like, 2, gated(), options -> options.maxFollowers(2));
+    scene.leadersWork.fails(new InterruptedException());
+    scene.leader.failure();
+    awaitThat(() -> assertThat(scene.followersExecutions()).isEqualTo(1));
+    Caller another = start(like.follower(), like.threads(), scene.flights, gated());
+    awaitCallers(scene.flights, 3);
+    assertFull(like, scene.flights, 2);
+    scene.followersWouldReturn("handed off");
+    assertThat(another.value()).isEqualTo("handed off");
+  }
+
+  /** The same while the executor has not begun the work of the one that leads now. */
+  @ParameterizedTest
+  @MethodSource("io.singleflight.contract.OptionsContract#leavableRunningLeaders")
+  void maxFollowers_handedOffAndQueued_exactlyThatManyFit(Case like) throws Exception {
+    ExecutorService one = singleThread();
+    CompletableFuture<Void> busy = new CompletableFuture<>();
+    one.execute(busy::join);
+    try {
+      Scene scene =
+          new Scene(
+              new Case(Kind.CALL, like.leader(), Freshness.RUNNING, like.threads()),
+              2,
+              gated(),
+              options -> options.maxFollowers(2).executor(one));
+      scene.leadersWork.fails(new InterruptedException());
+      scene.leader.failure();
+      awaitCallers(scene.flights, 2);
+      Caller another = start(Kind.CALL, like.threads(), scene.flights, gated());
+      awaitCallers(scene.flights, 3);
+      assertFull(like, scene.flights, 2);
+      assertThat(scene.followersExecutions()).isZero();
+      scene.followersWouldReturn("handed off");
+      busy.complete(null);
+      assertThat(another.value()).isEqualTo("handed off");
+    } finally {
+      busy.complete(null);
+    }
+  }
+
+  /** Whoever comes to a flight that only batches are aboard of, and that nobody performs, leads. */
+  @ParameterizedTest
+  @MethodSource("io.singleflight.contract.OptionsContract#limitedLeaders")
+  void maxFollowers_onlyBatchesAboardThatWaitElsewhere_admitsALeader(Case like) throws Exception {
+    SingleFlight<Object, Object> flights = instance(options -> options.maxFollowers(0));
+    GatedWork elsewhere = gated();
+    start(Kind.CALL, Threads.PLATFORM, flights, "elsewhere", elsewhere);
+    GatedWork failing = gated();
+    Caller failed = start(Kind.CALL, Threads.PLATFORM, flights, failing);
+    elsewhere.awaitBegun();
+    failing.awaitBegun();
+    List<Future<Map<Object, Object>>> batches = new ArrayList<>();
+    ExecutorService threads = threads();
+    for (int i = 0; i < 2; i++) {
+      batches.add(
+          threads.submit(() -> flights.callAll(List.of("elsewhere", KEY), keys -> Map.of())));
+    }
+    awaitCallers(flights, 6);
+    failed.leave();
+    failed.failure();
+    awaitCallers(flights, 5);
+    GatedWork work = gated();
+    Caller leader = start(like.leader(), like.threads(), flights, work);
+    work.awaitBegun();
+    assertFull(like, flights, 0);
+    work.returns("led");
+    assertThat(leader.value()).isEqualTo("led");
+    elsewhere.returns("elsewhere");
+    for (Future<Map<Object, Object>> batch : batches) {
+      assertThat(batch.get(20, TimeUnit.SECONDS)).containsEntry(KEY, "led");
+    }
+  }
+
+  static Stream<Case> leavableRunningLeaders() {
+    return Case.leavableLeaders().filter(like -> like.freshness() == Freshness.RUNNING);
+  }
+
+  static Stream<Case> limitedLeaders() {
+    return Case.running()
+        .filter(like -> like.leader() == like.follower() && LIMITED.contains(like.leader()));
+  }
+
+  /** Nobody aboard can be told to perform yet, since their listeners are slow: one will lead. */
+  @Test
+  void maxFollowers_handedOffWhileListenersAreSlow_exactlyThatManyFit() throws Exception {
+    CountDownLatch slow = new CountDownLatch(1);
+    FlightListener<Object> listener =
+        new FlightListener<>() {
+          @Override
+          public void joined(Object key, int callers) {
+            try {
+              slow.await();
+            } catch (InterruptedException ended) {
+              Thread.currentThread().interrupt();
+            }
+          }
+        };
+    try {
+      SingleFlight<Object, Object> flights =
+          instance(options -> options.maxFollowers(1).listener(listener));
+      GatedWork failing = gated();
+      Caller failed = start(Kind.CALL, Threads.PLATFORM, flights, failing);
+      failing.awaitBegun();
+      GatedWork work = GatedWork.returning("led");
+      Caller first = start(Kind.CALL, Threads.PLATFORM, flights, work);
+      awaitCallers(flights, 2);
+      failed.leave();
+      failed.failure();
+      awaitCallers(flights, 1);
+      Caller second = start(Kind.CALL, Threads.PLATFORM, flights, work);
+      awaitCallers(flights, 2);
+      assertFull(new Case(Kind.CALL, Kind.CALL, Freshness.RUNNING, Threads.PLATFORM), flights, 1);
+      slow.countDown();
+      assertThat(first.value()).isEqualTo("led");
+      assertThat(second.value()).isEqualTo("led");
+    } finally {
+      slow.countDown();
+    }
   }
 
   @Test
