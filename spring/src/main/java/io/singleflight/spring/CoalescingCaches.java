@@ -1,0 +1,118 @@
+package io.singleflight.spring;
+
+import io.singleflight.SingleFlight;
+import java.lang.reflect.Modifier;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.Supplier;
+import org.aopalliance.intercept.MethodInterceptor;
+import org.jspecify.annotations.Nullable;
+import org.springframework.aop.framework.ProxyFactory;
+import org.springframework.beans.factory.ObjectProvider;
+import org.springframework.beans.factory.config.BeanPostProcessor;
+import org.springframework.cache.Cache;
+import org.springframework.cache.CacheManager;
+
+/** Makes the caches of all cache managers load a missing key once for all concurrent callers. */
+final class CoalescingCaches implements BeanPostProcessor {
+
+  /** The name of the instance whose flights load. */
+  static final String INSTANCE = "cache";
+
+  private final ObjectProvider<SingleFlights> instances;
+
+  CoalescingCaches(ObjectProvider<SingleFlights> instances) {
+    this.instances = instances;
+  }
+
+  @Override
+  public Object postProcessAfterInitialization(Object bean, String beanName) {
+    if (!(bean instanceof CacheManager manager)) {
+      return bean;
+    }
+    Map<Cache, Cache> caches = new ConcurrentHashMap<>();
+    return proxy(
+        manager,
+        invocation -> {
+          Object result = invocation.proceed();
+          return result instanceof Cache cache && !(cache instanceof Coalescing)
+              ? caches.computeIfAbsent(cache, this::coalescing)
+              : result;
+        });
+  }
+
+  private Cache coalescing(Cache cache) {
+    return proxy(
+        cache,
+        invocation -> {
+          @Nullable Object[] arguments = invocation.getArguments();
+          Object key = arguments.length == 2 ? arguments[0] : null;
+          if (key != null && arguments[1] instanceof Callable<?> loader) {
+            return get(cache, key, loader);
+          }
+          if (key != null && arguments[1] instanceof Supplier<?> loader) {
+            return retrieve(cache, key, loader);
+          }
+          return invocation.proceed();
+        });
+  }
+
+  /* Looks first: a hit has to wait for nobody, and is its caller's own copy. */
+  private @Nullable Object get(Cache cache, Object key, Callable<?> loader) {
+    Cache.ValueWrapper hit = cache.get(key);
+    if (hit != null) {
+      return hit.get();
+    }
+    try {
+      return flights()
+          .call(new CacheKey(cache, key), missing -> cache.get(key, (Callable<?>) loader));
+    } catch (InterruptedException e) {
+      throw Failures.unchecked(e);
+    }
+  }
+
+  @SuppressWarnings("unchecked")
+  private CompletableFuture<?> retrieve(Cache cache, Object key, Supplier<?> loader) {
+    return flights()
+        .callAsync(
+            new CacheKey(cache, key),
+            missing -> cache.retrieve(key, (Supplier<CompletableFuture<Object>>) loader));
+  }
+
+  private SingleFlight<Object, @Nullable Object> flights() {
+    return instances.getObject().get(INSTANCE);
+  }
+
+  /* Of the same class, as far as it can be: others may inject or cast to it. */
+  @SuppressWarnings("unchecked")
+  private static <T> T proxy(T target, MethodInterceptor advice) {
+    ProxyFactory factory = new ProxyFactory(target);
+    factory.addInterface(Coalescing.class);
+    factory.setProxyTargetClass(!Modifier.isFinal(target.getClass().getModifiers()));
+    factory.addAdvice(advice);
+    return (T) factory.getProxy(target.getClass().getClassLoader());
+  }
+
+  /** Marks caches that coalesce already: one manager may hand out those of another. */
+  interface Coalescing {}
+
+  private record CacheKey(Cache cache, Object key) {
+
+    @Override
+    public boolean equals(@Nullable Object other) {
+      return other instanceof CacheKey that && cache == that.cache && key.equals(that.key);
+    }
+
+    @Override
+    public int hashCode() {
+      return 31 * System.identityHashCode(cache) + key.hashCode();
+    }
+
+    @Override
+    public String toString() {
+      return cache.getName() + "::" + key;
+    }
+  }
+}
