@@ -32,53 +32,60 @@ final class CoalescingCaches implements BeanPostProcessor {
     if (!(bean instanceof CacheManager manager)) {
       return bean;
     }
-    Map<Cache, Cache> caches = new ConcurrentHashMap<>();
+    Map<String, Coalesced> caches = new ConcurrentHashMap<>();
     return proxy(
         manager,
         invocation -> {
           Object result = invocation.proceed();
           return result instanceof Cache cache && !(cache instanceof Coalescing)
-              ? caches.computeIfAbsent(cache, this::coalescing)
+              ? caches.compute(cache.getName(), (name, known) -> coalesced(known, manager, cache))
+                  .proxy
               : result;
         });
   }
 
-  private Cache coalescing(Cache cache) {
+  private Coalesced coalesced(@Nullable Coalesced known, CacheManager manager, Cache cache) {
+    return known != null && known.target == cache
+        ? known
+        : new Coalesced(cache, coalescing(manager, cache));
+  }
+
+  private record Coalesced(Cache target, Cache proxy) {}
+
+  private Cache coalescing(CacheManager manager, Cache cache) {
     return proxy(
         cache,
         invocation -> {
           @Nullable Object[] arguments = invocation.getArguments();
           Object key = arguments.length == 2 ? arguments[0] : null;
           if (key != null && arguments[1] instanceof Callable<?> loader) {
-            return get(cache, key, loader);
+            return get(cache, new CacheKey(manager, cache.getName(), key), loader);
           }
           if (key != null && arguments[1] instanceof Supplier<?> loader) {
-            return retrieve(cache, key, loader);
+            return retrieve(cache, new CacheKey(manager, cache.getName(), key), loader);
           }
           return invocation.proceed();
         });
   }
 
   /* Looks first: a hit has to wait for nobody, and is its caller's own copy. */
-  private @Nullable Object get(Cache cache, Object key, Callable<?> loader) {
-    Cache.ValueWrapper hit = cache.get(key);
+  private @Nullable Object get(Cache cache, CacheKey key, Callable<?> loader) {
+    Cache.ValueWrapper hit = cache.get(key.key);
     if (hit != null) {
       return hit.get();
     }
     try {
-      return flights()
-          .call(new CacheKey(cache, key), missing -> cache.get(key, (Callable<?>) loader));
+      return flights().call(key, missing -> cache.get(key.key, (Callable<?>) loader));
     } catch (InterruptedException e) {
       throw Failures.unchecked(e);
     }
   }
 
   @SuppressWarnings("unchecked")
-  private CompletableFuture<?> retrieve(Cache cache, Object key, Supplier<?> loader) {
+  private CompletableFuture<?> retrieve(Cache cache, CacheKey key, Supplier<?> loader) {
     return flights()
         .callAsync(
-            new CacheKey(cache, key),
-            missing -> cache.retrieve(key, (Supplier<CompletableFuture<Object>>) loader));
+            key, missing -> cache.retrieve(key.key, (Supplier<CompletableFuture<Object>>) loader));
   }
 
   private SingleFlight<Object, @Nullable Object> flights() {
@@ -98,21 +105,25 @@ final class CoalescingCaches implements BeanPostProcessor {
   /** Marks caches that coalesce already: one manager may hand out those of another. */
   interface Coalescing {}
 
-  private record CacheKey(Cache cache, Object key) {
+  /* By name: some managers hand out another object each time. */
+  private record CacheKey(CacheManager manager, String cache, Object key) {
 
     @Override
     public boolean equals(@Nullable Object other) {
-      return other instanceof CacheKey that && cache == that.cache && key.equals(that.key);
+      return other instanceof CacheKey that
+          && manager == that.manager
+          && cache.equals(that.cache)
+          && key.equals(that.key);
     }
 
     @Override
     public int hashCode() {
-      return 31 * System.identityHashCode(cache) + key.hashCode();
+      return 31 * (31 * System.identityHashCode(manager) + cache.hashCode()) + key.hashCode();
     }
 
     @Override
     public String toString() {
-      return cache.getName() + "::" + key;
+      return cache + "::" + key;
     }
   }
 }

@@ -1,6 +1,7 @@
 package io.singleflight.spring;
 
 import java.lang.reflect.Method;
+import java.lang.reflect.Proxy;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -53,12 +54,12 @@ final class SharedMethods {
   }
 
   private Optional<SharedMethod> read(Method method, @Nullable Class<?> targetClass) {
-    Method specific = AopUtils.getMostSpecificMethod(method, targetClass);
+    // The methods of a proxy class tell less than those of its interfaces.
+    Method specific =
+        targetClass == null || Proxy.isProxyClass(targetClass)
+            ? method
+            : AopUtils.getMostSpecificMethod(method, targetClass);
     SharedCall annotation = AnnotatedElementUtils.findMergedAnnotation(specific, SharedCall.class);
-    if (annotation == null) {
-      specific = method;
-      annotation = AnnotatedElementUtils.findMergedAnnotation(method, SharedCall.class);
-    }
     return annotation == null
         ? Optional.empty()
         : Optional.of(new SharedMethod(specific, annotation, placeholders, webFluxSecurity));
