@@ -24,6 +24,7 @@ import java.util.concurrent.CompletionStage;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicReference;
 import org.aopalliance.intercept.MethodInterceptor;
 import org.aspectj.lang.JoinPoint;
 import org.aspectj.lang.annotation.Aspect;
@@ -255,7 +256,7 @@ class SharedCallTest {
     play((service, held, instances) -> {
       List<Future<Customer>> found = new ArrayList<>();
       for (int i = 0; i < 50; i++) {
-        found.add(calls.start(() -> service.byIdAndName(new String("7").length() + 999L, "ada")));
+        found.add(calls.start(() -> service.byIdAndName(1_000L, "ada")));
       }
       awaitCallers(instances, "default", 50);
       held.open();
@@ -475,10 +476,12 @@ class SharedCallTest {
   @Test
   void interrupt_ofAFollower_leavesTheOthers() {
     play((service, held, instances) -> {
+      AtomicReference<Thread> waiting = new AtomicReference<>();
       var leader = calls.start(service::undeclared);
       held.awaitBegun(1);
       var follower =
           calls.start(() -> {
+            waiting.set(Thread.currentThread());
             Throwable thrown = null;
             try {
               service.undeclared();
@@ -488,18 +491,7 @@ class SharedCallTest {
             return thrown + " " + Thread.currentThread().isInterrupted();
           });
       awaitCallers(instances, "default", 2);
-      Thread waiting =
-          Thread.getAllStackTraces().keySet().stream()
-              .filter(thread -> thread.getName().equals("caller"))
-              .filter(thread ->
-                  List.of(thread.getStackTrace()).stream()
-                      .noneMatch(frame -> frame.getClassName().contains("Held")))
-              .filter(thread ->
-                  List.of(thread.getStackTrace()).stream()
-                      .anyMatch(frame -> frame.getMethodName().equals("undeclared")))
-              .findAny()
-              .orElseThrow();
-      waiting.interrupt();
+      waiting.get().interrupt();
       assertThat(get(follower)).startsWith("java.lang.InterruptedException").endsWith("true");
       held.open();
       assertThat(get(leader)).isEqualTo("done");
