@@ -71,6 +71,12 @@ final class InstanceFactory implements Function<String, SingleFlight<Object, @Nu
         throw invalid(name, "max-followers", options.maxFollowers(), e);
       }
     }
+    for (Class<?> type : options.handOffOn()) {
+      if (!Throwable.class.isAssignableFrom(type)) {
+        throw new InvalidConfigurationPropertyValueException(
+            property(name, "hand-off-on"), type.getName(), "It is not a type of failure.");
+      }
+    }
     builder.handOffOn(
         failure -> options.handOffOn().stream().anyMatch(type -> type.isInstance(failure)));
     for (String listener : options.listeners()) {

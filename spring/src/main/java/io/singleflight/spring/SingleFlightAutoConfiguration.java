@@ -87,10 +87,10 @@ public final class SingleFlightAutoConfiguration {
 
   @Configuration(proxyBeanMethods = false)
   @ConditionalOnClass(ConditionalOnAvailableEndpoint.class)
-  @ConditionalOnAvailableEndpoint(SingleFlightEndpoint.class)
   static class EndpointConfiguration {
 
     @Bean
+    @ConditionalOnAvailableEndpoint(SingleFlightEndpoint.class)
     SingleFlightEndpoint singleFlightEndpoint(SingleFlights instances) {
       return new SingleFlightEndpoint(instances);
     }
