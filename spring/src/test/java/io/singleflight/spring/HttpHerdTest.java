@@ -6,7 +6,7 @@ import static io.singleflight.spring.Http.answer;
 import static io.singleflight.spring.Held.awaitCallers;
 import static org.assertj.core.api.Assertions.assertThat;
 
-import java.net.http.HttpResponse;
+import io.singleflight.spring.Http.Answer;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -26,25 +26,18 @@ class HttpHerdTest {
 
   private static final int HERDS = Integer.getInteger("singleflight.herds", 10);
 
-  static Http start(WebApplicationType type, String... properties) {
-    return new Http(
-        type,
-        type == WebApplicationType.SERVLET ? MvcApplication.class : WebFluxApplication.class,
-        properties);
-  }
-
   @ParameterizedTest
   @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "NONE")
   void herd_ofOneKey_isOneInvocation(WebApplicationType type) throws Exception {
-    try (Http http = start(type)) {
+    try (Http http = Http.start(type)) {
       Held held = http.bean(Held.class);
       for (int herd = 1; herd <= HERDS; herd++) {
         held.close();
-        List<CompletableFuture<HttpResponse<String>>> sent = http.get("/customers/1", HERD);
+        List<CompletableFuture<Answer>> sent = http.get("/customers/1", HERD);
         awaitCallers(http.instances(), "default", HERD);
         held.open();
-        for (CompletableFuture<HttpResponse<String>> one : sent) {
-          assertThat(answer(one).statusCode()).isEqualTo(200);
+        for (CompletableFuture<Answer> one : sent) {
+          assertThat(answer(one).status()).isEqualTo(200);
           assertThat(answer(one).body()).isEqualTo("{\"id\":1,\"name\":\"ada\",\"orders\":500}");
         }
         assertThat(held.begun).as("invocations of %d herds", herd).hasValue(herd);
@@ -56,9 +49,9 @@ class HttpHerdTest {
   @ParameterizedTest
   @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "NONE")
   void herd_ofSeveralUsers_isOneInvocationEach(WebApplicationType type) throws Exception {
-    try (Http http = start(type)) {
+    try (Http http = Http.start(type)) {
       Held held = http.bean(Held.class);
-      List<CompletableFuture<HttpResponse<String>>> sent = mine(http, HERD);
+      List<CompletableFuture<Answer>> sent = mine(http, HERD);
       awaitCallers(http.instances(), "default", HERD);
       held.open();
       expectOwnAnswers(sent);
@@ -70,7 +63,7 @@ class HttpHerdTest {
   @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "NONE")
   void users_underLoad_neverShareWithOthersButWithThemselves(WebApplicationType type)
       throws Exception {
-    try (Http http = start(type)) {
+    try (Http http = Http.start(type)) {
       Held held = http.bean(Held.class);
       held.open();
       int requests = 0;
@@ -82,16 +75,16 @@ class HttpHerdTest {
     }
   }
 
-  private static List<CompletableFuture<HttpResponse<String>>> mine(Http http, int requests) {
-    List<CompletableFuture<HttpResponse<String>>> sent = new ArrayList<>();
+  private static List<CompletableFuture<Answer>> mine(Http http, int requests) {
+    List<CompletableFuture<Answer>> sent = new ArrayList<>();
     for (int i = 0; i < requests; i++) {
       String user = Users.NAMES.get(i % Users.NAMES.size());
-      sent.add(http.send(Http.as(user, http.request("/mine/1"))));
+      sent.add(http.getAs(user, "/mine/1"));
     }
     return sent;
   }
 
-  private static void expectOwnAnswers(List<CompletableFuture<HttpResponse<String>>> sent)
+  private static void expectOwnAnswers(List<CompletableFuture<Answer>> sent)
       throws Exception {
     Map<String, Integer> wrong = new TreeMap<>();
     for (int i = 0; i < sent.size(); i++) {
