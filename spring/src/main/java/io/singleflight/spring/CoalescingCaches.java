@@ -2,13 +2,16 @@ package io.singleflight.spring;
 
 import io.singleflight.SingleFlight;
 import java.lang.reflect.Modifier;
+import java.util.Arrays;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Supplier;
 import org.aopalliance.intercept.MethodInterceptor;
+import org.aopalliance.intercept.MethodInvocation;
 import org.jspecify.annotations.Nullable;
+import org.springframework.aop.framework.Advised;
 import org.springframework.aop.framework.ProxyFactory;
 import org.springframework.beans.factory.ObjectProvider;
 import org.springframework.beans.factory.config.BeanPostProcessor;
@@ -37,7 +40,7 @@ final class CoalescingCaches implements BeanPostProcessor {
         manager,
         invocation -> {
           Object result = invocation.proceed();
-          return result instanceof Cache cache && !(cache instanceof Coalescing)
+          return result instanceof Cache cache && !coalesces(cache)
               ? caches.compute(cache.getName(), (name, known) -> coalesced(known, manager, cache))
                   .proxy
               : result;
@@ -53,19 +56,38 @@ final class CoalescingCaches implements BeanPostProcessor {
   private record Coalesced(Cache target, Cache proxy) {}
 
   private Cache coalescing(CacheManager manager, Cache cache) {
-    return proxy(
-        cache,
-        invocation -> {
-          @Nullable Object[] arguments = invocation.getArguments();
-          Object key = arguments.length == 2 ? arguments[0] : null;
-          if (key != null && arguments[1] instanceof Callable<?> loader) {
-            return get(cache, new CacheKey(manager, cache.getName(), key), loader);
-          }
-          if (key != null && arguments[1] instanceof Supplier<?> loader) {
-            return retrieve(cache, new CacheKey(manager, cache.getName(), key), loader);
-          }
-          return invocation.proceed();
-        });
+    return proxy(cache, new Coalescing(manager, cache));
+  }
+
+  /* One manager may hand out the caches of another. */
+  private static boolean coalesces(Cache cache) {
+    return cache instanceof Advised advised
+        && Arrays.stream(advised.getAdvisors())
+            .anyMatch(advisor -> advisor.getAdvice() instanceof Coalescing);
+  }
+
+  private final class Coalescing implements MethodInterceptor {
+
+    private final CacheManager manager;
+    private final Cache cache;
+
+    Coalescing(CacheManager manager, Cache cache) {
+      this.manager = manager;
+      this.cache = cache;
+    }
+
+    @Override
+    public @Nullable Object invoke(MethodInvocation invocation) throws Throwable {
+      @Nullable Object[] arguments = invocation.getArguments();
+      Object key = arguments.length == 2 ? arguments[0] : null;
+      if (key != null && arguments[1] instanceof Callable<?> loader) {
+        return get(cache, new CacheKey(manager, cache.getName(), key), loader);
+      }
+      if (key != null && arguments[1] instanceof Supplier<?> loader) {
+        return retrieve(cache, new CacheKey(manager, cache.getName(), key), loader);
+      }
+      return invocation.proceed();
+    }
   }
 
   /* Looks first: a hit has to wait for nobody, and is its caller's own copy. */
@@ -96,14 +118,10 @@ final class CoalescingCaches implements BeanPostProcessor {
   @SuppressWarnings("unchecked")
   private static <T> T proxy(T target, MethodInterceptor advice) {
     ProxyFactory factory = new ProxyFactory(target);
-    factory.addInterface(Coalescing.class);
     factory.setProxyTargetClass(!Modifier.isFinal(target.getClass().getModifiers()));
     factory.addAdvice(advice);
     return (T) factory.getProxy(target.getClass().getClassLoader());
   }
-
-  /** Marks caches that coalesce already: one manager may hand out those of another. */
-  interface Coalescing {}
 
   /* By name: some managers hand out another object each time. */
   private record CacheKey(CacheManager manager, String cache, Object key) {
