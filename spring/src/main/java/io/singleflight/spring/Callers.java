@@ -1,0 +1,88 @@
+package io.singleflight.spring;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.function.Supplier;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+import org.springframework.beans.factory.BeanFactory;
+import org.springframework.context.i18n.LocaleContext;
+import org.springframework.context.i18n.LocaleContextHolder;
+import org.springframework.core.task.TaskDecorator;
+import org.springframework.util.function.SingletonSupplier;
+
+/** Knows what tells callers apart by default, and what goes along to the thread that works. */
+final class Callers {
+
+  private final Supplier<List<CallerIdentity>> identities;
+  private final Supplier<List<TaskDecorator>> decorators;
+
+  Callers(BeanFactory beans) {
+    this.identities =
+        SingletonSupplier.of(() ->
+            Stream.concat(
+                    Stream.of(new Place()),
+                    beans.getBeanProvider(CallerIdentity.class).orderedStream())
+                .toList());
+    this.decorators =
+        SingletonSupplier.of(
+            () -> beans.getBeanProvider(TaskDecorator.class).orderedStream().toList());
+  }
+
+  /** The identity of the calling thread and, if asked for, of its subscription. */
+  List<@Nullable Object> identity(boolean subscriber) {
+    List<@Nullable Object> parts = new ArrayList<>();
+    for (CallerIdentity identity : identities.get()) {
+      if (subscriber || !(identity instanceof SubscriberIdentity)) {
+        parts.add(identity.identify());
+      }
+    }
+    return parts;
+  }
+
+  /** Returns a task that runs the given one in the context of the calling thread. */
+  Runnable carry(Runnable task) {
+    Runnable carried = task;
+    for (CallerIdentity identity : identities.get()) {
+      if (identity instanceof CallerContext context) {
+        carried = context.carry(carried);
+      }
+    }
+    for (TaskDecorator decorator : decorators.get()) {
+      carried = decorator.decorate(carried);
+    }
+    return carried;
+  }
+
+  /** The caller's locale and time zone. */
+  private static final class Place implements CallerContext {
+
+    private record LocaleAndZone(Locale locale, String zone) {
+      @Override
+      public String toString() {
+        return locale + " " + zone;
+      }
+    }
+
+    @Override
+    public Object identify() {
+      return new LocaleAndZone(
+          LocaleContextHolder.getLocale(), LocaleContextHolder.getTimeZone().getID());
+    }
+
+    @Override
+    public Runnable carry(Runnable task) {
+      LocaleContext ofCaller = LocaleContextHolder.getLocaleContext();
+      return () -> {
+        LocaleContext before = LocaleContextHolder.getLocaleContext();
+        LocaleContextHolder.setLocaleContext(ofCaller);
+        try {
+          task.run();
+        } finally {
+          LocaleContextHolder.setLocaleContext(before);
+        }
+      };
+    }
+  }
+}

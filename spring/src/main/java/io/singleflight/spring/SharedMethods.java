@@ -1,0 +1,73 @@
+package io.singleflight.spring;
+
+import java.lang.reflect.Method;
+import java.lang.reflect.Proxy;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import org.jspecify.annotations.Nullable;
+import org.springframework.aop.support.AopUtils;
+import org.springframework.core.MethodClassKey;
+import org.springframework.core.MethodIntrospector;
+import org.springframework.core.annotation.AnnotatedElementUtils;
+import org.springframework.core.annotation.AnnotationUtils;
+import org.springframework.util.ReflectionUtils.MethodFilter;
+import org.springframework.util.StringValueResolver;
+
+/** Finds the annotated methods of beans. */
+final class SharedMethods {
+
+  private static final MethodFilter ANNOTATED =
+      method -> AnnotatedElementUtils.hasAnnotation(method, SharedCall.class);
+
+  private final Map<MethodClassKey, Optional<SharedMethod>> methods = new ConcurrentHashMap<>();
+  private final Map<Class<?>, Boolean> types = new ConcurrentHashMap<>();
+  private final StringValueResolver placeholders;
+  private final boolean webFluxSecurity;
+
+  SharedMethods(StringValueResolver placeholders, boolean webFluxSecurity) {
+    this.placeholders = placeholders;
+    this.webFluxSecurity = webFluxSecurity;
+  }
+
+  /** Whether a type has annotated methods, which are checked. */
+  boolean in(Class<?> type) {
+    return types.computeIfAbsent(
+        type,
+        candidate -> {
+          Set<Method> annotated =
+              canHave(candidate)
+                  ? MethodIntrospector.selectMethods(candidate, ANNOTATED)
+                  : Set.of();
+          annotated.forEach(method -> find(method, candidate));
+          return !annotated.isEmpty();
+        });
+  }
+
+  @Nullable SharedMethod find(Method method, @Nullable Class<?> targetClass) {
+    MethodClassKey key = new MethodClassKey(method, targetClass);
+    Optional<SharedMethod> known = methods.get(key);
+    return known != null
+        ? known.orElse(null)
+        : methods.computeIfAbsent(key, absent -> read(method, targetClass)).orElse(null);
+  }
+
+  private Optional<SharedMethod> read(Method method, @Nullable Class<?> targetClass) {
+    // The methods of a proxy class tell less than those of its interfaces.
+    Method specific =
+        targetClass == null || Proxy.isProxyClass(targetClass)
+            ? method
+            : AopUtils.getMostSpecificMethod(method, targetClass);
+    SharedCall annotation = AnnotatedElementUtils.findMergedAnnotation(specific, SharedCall.class);
+    return annotation == null
+        ? Optional.empty()
+        : Optional.of(new SharedMethod(specific, annotation, placeholders, webFluxSecurity));
+  }
+
+  /* Most beans of an application are Spring's own. */
+  private static boolean canHave(Class<?> type) {
+    return !type.getName().startsWith("org.springframework.")
+        && AnnotationUtils.isCandidateClass(type, SharedCall.class);
+  }
+}

@@ -1,0 +1,98 @@
+package io.singleflight.spring;
+
+import org.springframework.beans.factory.ListableBeanFactory;
+import org.springframework.beans.factory.ObjectProvider;
+import org.springframework.beans.factory.config.BeanDefinition;
+import org.springframework.beans.factory.config.ConfigurableListableBeanFactory;
+import org.springframework.boot.actuate.autoconfigure.endpoint.condition.ConditionalOnAvailableEndpoint;
+import org.springframework.boot.autoconfigure.AutoConfiguration;
+import org.springframework.boot.autoconfigure.condition.ConditionalOnClass;
+import org.springframework.boot.autoconfigure.condition.ConditionalOnProperty;
+import org.springframework.boot.autoconfigure.condition.ConditionalOnWebApplication;
+import org.springframework.boot.context.properties.EnableConfigurationProperties;
+import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Configuration;
+import org.springframework.context.annotation.Import;
+import org.springframework.context.annotation.Role;
+import org.springframework.security.core.context.SecurityContextHolder;
+import org.springframework.security.core.context.SecurityContextHolderStrategy;
+import reactor.core.publisher.Mono;
+
+/**
+ * Auto-configuration of {@link SharedCall}, the instances, the coalescing of caches and the
+ * actuator endpoint.
+ */
+@AutoConfiguration
+@EnableConfigurationProperties(SingleFlightProperties.class)
+@Import(InstanceRegistrar.class)
+public final class SingleFlightAutoConfiguration {
+
+  static final String INSTANCES = "singleFlights";
+
+  SingleFlightAutoConfiguration() {}
+
+  @Bean(INSTANCES)
+  SingleFlights singleFlights(
+      SingleFlightProperties properties,
+      ListableBeanFactory beans,
+      ObjectProvider<SingleFlightCustomizer> customizers) {
+    return new SingleFlights(
+        properties.instances().keySet(),
+        new InstanceFactory(properties, beans, customizers.orderedStream().toList()));
+  }
+
+  @Bean
+  @Role(BeanDefinition.ROLE_INFRASTRUCTURE)
+  static SharedCallPostProcessor sharedCallPostProcessor(ConfigurableListableBeanFactory beans) {
+    return new SharedCallPostProcessor(beans);
+  }
+
+  @Configuration(proxyBeanMethods = false)
+  @ConditionalOnProperty(prefix = SingleFlightProperties.PREFIX, name = "cache.enabled")
+  static class CacheConfiguration {
+
+    @Bean
+    @Role(BeanDefinition.ROLE_INFRASTRUCTURE)
+    static CoalescingCaches coalescingCaches(ObjectProvider<SingleFlights> instances) {
+      return new CoalescingCaches(instances);
+    }
+  }
+
+  @Configuration(proxyBeanMethods = false)
+  @ConditionalOnClass(SecurityContextHolder.class)
+  static class SecurityConfiguration {
+
+    @Bean
+    CallerIdentity singleFlightPrincipal(ObjectProvider<SecurityContextHolderStrategy> strategy) {
+      return new Principals.OfThread(
+          strategy.getIfUnique(SecurityContextHolder::getContextHolderStrategy));
+    }
+  }
+
+  @Configuration(proxyBeanMethods = false)
+  @ConditionalOnClass({SecurityContextHolder.class, Mono.class})
+  static class ReactiveSecurityConfiguration {
+
+    @Bean
+    CallerIdentity singleFlightSubscriberPrincipal() {
+      return new Principals.OfSubscription();
+    }
+
+    @Bean(SharedCallPostProcessor.WEB_FLUX_SECURITY)
+    @ConditionalOnWebApplication(type = ConditionalOnWebApplication.Type.REACTIVE)
+    Object singleFlightWebFluxSecurity() {
+      return new Object();
+    }
+  }
+
+  @Configuration(proxyBeanMethods = false)
+  @ConditionalOnClass(ConditionalOnAvailableEndpoint.class)
+  static class EndpointConfiguration {
+
+    @Bean
+    @ConditionalOnAvailableEndpoint(SingleFlightEndpoint.class)
+    SingleFlightEndpoint singleFlightEndpoint(SingleFlights instances) {
+      return new SingleFlightEndpoint(instances);
+    }
+  }
+}

@@ -1,0 +1,333 @@
+package io.singleflight.spring;
+
+import static io.singleflight.spring.Held.awaitCallers;
+import static io.singleflight.spring.Http.answer;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.awaitility.Awaitility.await;
+
+import io.singleflight.spring.CustomerDatabase.NoSuchCustomerException;
+import io.singleflight.spring.Http.Answer;
+import java.io.IOException;
+import java.io.Serializable;
+import java.net.ServerSocket;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.springframework.aop.support.AopUtils;
+import org.springframework.boot.WebApplicationType;
+import org.springframework.boot.autoconfigure.AutoConfigurations;
+import org.springframework.boot.test.context.runner.ApplicationContextRunner;
+import org.springframework.cache.Cache;
+import org.springframework.cache.CacheManager;
+import org.springframework.cache.annotation.Cacheable;
+import org.springframework.cache.annotation.EnableCaching;
+import org.springframework.cache.concurrent.ConcurrentMapCache;
+import org.springframework.cache.concurrent.ConcurrentMapCacheManager;
+import org.springframework.cache.support.CompositeCacheManager;
+import org.springframework.cache.support.SimpleCacheManager;
+import org.springframework.cache.transaction.TransactionAwareCacheManagerProxy;
+import org.springframework.context.annotation.Import;
+import org.springframework.data.redis.cache.RedisCache;
+import org.springframework.data.redis.cache.RedisCacheManager;
+import org.springframework.data.redis.connection.RedisConnectionFactory;
+import org.springframework.http.HttpStatus;
+import org.springframework.web.bind.annotation.ExceptionHandler;
+import org.springframework.web.bind.annotation.GetMapping;
+import org.springframework.web.bind.annotation.PathVariable;
+import org.springframework.web.bind.annotation.ResponseStatus;
+import org.springframework.web.bind.annotation.RestController;
+import reactor.core.publisher.Mono;
+import redis.embedded.RedisServer;
+
+/** Caches load a missing key once for all: on a real Redis, over real HTTP. */
+class CacheTest {
+
+  private static final int REQUESTS = 500;
+
+  private static RedisServer redis;
+
+  @BeforeAll
+  static void startRedis() throws IOException {
+    int port;
+    try (ServerSocket free = new ServerSocket(0)) {
+      port = free.getLocalPort();
+    }
+    redis = new RedisServer(port);
+    redis.start();
+  }
+
+  @AfterAll
+  static void stopRedis() throws IOException {
+    redis.stop();
+  }
+
+  @EnableCaching
+  @Import({CachedCustomers.class, CachedController.class})
+  static class CachedApplication extends MvcApplication {}
+
+  static class CachedCustomers {
+    private final CustomerDatabase database;
+
+    CachedCustomers(CustomerDatabase database) {
+      this.database = database;
+    }
+
+    @Cacheable(cacheNames = "names", sync = true)
+    public String name(long id) throws NoSuchCustomerException, InterruptedException {
+      return database.query(id).name();
+    }
+
+    @Cacheable(cacheNames = "nicknames", sync = true)
+    public String nickname(long id) throws InterruptedException {
+      return database.held.perform(null);
+    }
+
+    @Cacheable(cacheNames = "futures", sync = true)
+    public CompletableFuture<String> future(long id) {
+      return CompletableFuture.supplyAsync(() -> load(id), task -> new Thread(task).start());
+    }
+
+    @Cacheable(cacheNames = "monos", sync = true)
+    public Mono<String> mono(long id) {
+      return Mono.fromFuture(() -> future(id));
+    }
+
+    private String load(long id) {
+      try {
+        return database.query(id).name();
+      } catch (NoSuchCustomerException | InterruptedException e) {
+        throw new CompletionException(e);
+      }
+    }
+  }
+
+  @RestController
+  static class CachedController {
+    private final CachedCustomers customers;
+
+    CachedController(CachedCustomers customers) {
+      this.customers = customers;
+    }
+
+    @GetMapping("/cached/names/{id}")
+    String name(@PathVariable long id) throws NoSuchCustomerException, InterruptedException {
+      return customers.name(id);
+    }
+
+    @ExceptionHandler
+    @ResponseStatus(HttpStatus.NOT_FOUND)
+    String notFound(NoSuchCustomerException failure) {
+      return failure.getMessage() + " " + System.identityHashCode(failure);
+    }
+
+    @GetMapping("/cached/nicknames/{id}")
+    String nickname(@PathVariable long id) throws InterruptedException {
+      return "nickname: " + customers.nickname(id);
+    }
+
+    @GetMapping("/cached/futures/{id}")
+    CompletableFuture<String> future(@PathVariable long id) {
+      return customers.future(id);
+    }
+
+    @GetMapping("/cached/monos/{id}")
+    Mono<String> mono(@PathVariable long id) {
+      return customers.mono(id);
+    }
+  }
+
+  private static Http start(boolean coalescing) {
+    Http http =
+        new Http(
+            WebApplicationType.SERVLET,
+            CachedApplication.class,
+            "--spring.cache.type=redis",
+            "--spring.data.redis.port=" + redis.ports().get(0),
+            "--singleflight.cache.enabled=" + coalescing);
+    CacheManager caches = http.bean(CacheManager.class);
+    List.of("names", "nicknames", "futures", "monos").forEach(name -> caches.getCache(name).clear());
+    return http;
+  }
+
+  @Test
+  void miss_byManyRequests_isOneLoad() throws Exception {
+    try (Http http = start(true)) {
+      Held held = http.bean(Held.class);
+      List<CompletableFuture<Answer>> sent = http.get("/cached/names/1", REQUESTS);
+      awaitCallers(http.instances(), "cache", REQUESTS);
+      held.open();
+      for (CompletableFuture<Answer> one : sent) {
+        assertThat(answer(one)).isEqualTo(new Answer(200, "ada"));
+      }
+      assertThat(held.begun).hasValue(1);
+      assertThat(answer(http.get("/cached/names/1")).body()).isEqualTo("ada");
+      assertThat(held.begun).as("loads, and then a hit").hasValue(1);
+    }
+  }
+
+  @Test
+  void miss_withoutTheAdapter_isManyLoads() throws Exception {
+    try (Http http = start(false)) {
+      Held held = http.bean(Held.class);
+      List<CompletableFuture<Answer>> sent = http.get("/cached/names/1", REQUESTS);
+      held.awaitBegun(REQUESTS);
+      held.open();
+      for (CompletableFuture<Answer> one : sent) {
+        assertThat(answer(one)).isEqualTo(new Answer(200, "ada"));
+      }
+    }
+  }
+
+  @Test
+  void miss_ofFuturesAndMonos_isOneLoad() throws Exception {
+    for (String kind : List.of("futures", "monos")) {
+      try (Http http = start(true)) {
+        Held held = http.bean(Held.class);
+        List<CompletableFuture<Answer>> sent = http.get("/cached/" + kind + "/1", REQUESTS);
+        awaitCallers(http.instances(), "cache", REQUESTS);
+        held.open();
+        for (CompletableFuture<Answer> one : sent) {
+          assertThat(answer(one)).isEqualTo(new Answer(200, "ada"));
+        }
+        assertThat(held.begun).as("loads of %s", kind).hasValue(1);
+      }
+    }
+  }
+
+  @Test
+  void miss_thatFails_failsAllOnceAndIsNotCached() throws Exception {
+    try (Http http = start(true)) {
+      Held held = http.bean(Held.class);
+      List<CompletableFuture<Answer>> sent = http.get("/cached/names/3", 20);
+      awaitCallers(http.instances(), "cache", 20);
+      held.open();
+      for (CompletableFuture<Answer> one : sent) {
+        assertThat(answer(one).status()).isEqualTo(404);
+        assertThat(answer(one)).isEqualTo(answer(sent.get(0)));
+      }
+      assertThat(held.begun).hasValue(1);
+      assertThat(answer(http.get("/cached/names/3")).status()).isEqualTo(404);
+      assertThat(held.begun).hasValue(2);
+    }
+  }
+
+  @Test
+  void null_isCached() throws Exception {
+    try (Http http = start(true)) {
+      Held held = http.bean(Held.class);
+      held.open();
+      assertThat(answer(http.get("/cached/nicknames/1")).body()).isEqualTo("nickname: null");
+      assertThat(answer(http.get("/cached/nicknames/1")).body()).isEqualTo("nickname: null");
+      assertThat(held.begun).hasValue(1);
+    }
+  }
+
+  @Test
+  void managerAndCache_keepTheirTypes() {
+    try (Http http = start(true)) {
+      RedisCacheManager manager = http.bean(RedisCacheManager.class);
+      Cache cache = manager.getCache("names");
+      assertThat(cache).isInstanceOf(RedisCache.class).isSameAs(manager.getCache("names"));
+      assertThat(cache.getName()).isEqualTo("names");
+      cache.put(1L, "ada");
+      // Spring Data Redis writes behind the caller's back.
+      await().until(() -> cache.get(1L) != null);
+      assertThat(cache.get(1L).get()).isEqualTo("ada");
+      assertThat(manager.getCacheNames()).contains("names");
+      assertThat(http.bean(RedisConnectionFactory.class)).isNotNull();
+    }
+  }
+
+  private final ApplicationContextRunner runner =
+      new ApplicationContextRunner()
+          .withConfiguration(AutoConfigurations.of(SingleFlightAutoConfiguration.class))
+          .withPropertyValues("singleflight.cache.enabled=true");
+
+  /** A class that cannot be extended. */
+  static final class FinalCache extends ConcurrentMapCache {
+    FinalCache() {
+      super("final");
+    }
+  }
+
+  @Test
+  void cache_ofAFinalClass_isProxiedByItsInterfaces() {
+    SimpleCacheManager manager = new SimpleCacheManager();
+    manager.setCaches(List.of(new FinalCache()));
+    runner
+        .withBean(SimpleCacheManager.class, () -> manager)
+        .run(
+            context -> {
+              Cache cache = context.getBean(CacheManager.class).getCache("final");
+              assertThat(AopUtils.isJdkDynamicProxy(cache)).isTrue();
+              assertThat(cache.get("key", () -> "loaded")).isEqualTo("loaded");
+              assertThat(cache.get("key", () -> "again")).isEqualTo("loaded");
+              assertThat(context.getBean(CacheManager.class).getCache("unknown")).isNull();
+            });
+  }
+
+  @Test
+  void cache_ofAManagerWithinAnother_coalescesOnce() {
+    runner
+        .withBean("inner", ConcurrentMapCacheManager.class)
+        .withBean(
+            "outer",
+            CompositeCacheManager.class,
+            () -> new CompositeCacheManager())
+        .run(
+            context -> {
+              CacheManager inner = context.getBean("inner", CacheManager.class);
+              CompositeCacheManager outer = context.getBean("outer", CompositeCacheManager.class);
+              outer.setCacheManagers(List.of(inner));
+              assertThat(outer.getCache("names")).isSameAs(inner.getCache("names"));
+            });
+  }
+
+  @Test
+  void cache_ofAManagerThatHandsOutNewObjects_coalesces() {
+    runner
+        .withBean(
+            CacheManager.class,
+            () -> new TransactionAwareCacheManagerProxy(new ConcurrentMapCacheManager()))
+        .run(
+            context -> {
+              CacheManager manager = context.getBean(CacheManager.class);
+              CompletableFuture<Serializable> pending = new CompletableFuture<>();
+              CompletableFuture<Serializable> one =
+                  manager.getCache("names").retrieve("key", () -> pending);
+              CompletableFuture<Serializable> two =
+                  manager.getCache("names").retrieve("key", () -> new CompletableFuture<>());
+              assertThat(Held.callers(context.getBean(SingleFlights.class), "cache")).isEqualTo(2);
+              pending.complete("loaded");
+              assertThat(Calls.get(one)).isEqualTo("loaded");
+              assertThat(Calls.get(two)).isEqualTo("loaded");
+            });
+  }
+
+  @Test
+  void load_ofTheSameKeyInsideItself_throwsAtOnce() {
+    runner
+        .withBean(ConcurrentMapCacheManager.class)
+        .run(
+            context -> {
+              Cache cache = context.getBean(CacheManager.class).getCache("names");
+              assertThatThrownBy(() -> cache.get("key", () -> cache.get("key", () -> "never")))
+                  .isInstanceOf(Cache.ValueRetrievalException.class)
+                  .rootCause()
+                  .hasMessageContaining("names::key");
+            });
+  }
+
+  @Test
+  void adapter_thatIsNotEnabled_leavesManagersAlone() {
+    ConcurrentMapCacheManager manager = new ConcurrentMapCacheManager();
+    runner
+        .withPropertyValues("singleflight.cache.enabled=false")
+        .withBean(CacheManager.class, () -> manager)
+        .run(context -> assertThat(context.getBean(CacheManager.class)).isSameAs(manager));
+  }
+}
