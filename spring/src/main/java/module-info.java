@@ -6,6 +6,8 @@
 @org.jspecify.annotations.NullMarked
 module io.singleflight.spring {
   requires transitive io.singleflight;
+  requires static io.singleflight.micrometer;
+  requires static micrometer.core;
   requires static org.jspecify;
   requires static org.reactivestreams;
   requires static reactor.core;

@@ -38,6 +38,15 @@ final class InstanceFactory implements Function<String, SingleFlight<Object, @Nu
       set(builder, name, options);
     }
     customizers.forEach(customizer -> customizer.customize(name, builder));
+    SingleFlight<Object, @Nullable Object> instance = build(builder, name, options);
+    customizers.forEach(customizer -> customizer.built(name, instance));
+    return instance;
+  }
+
+  private static SingleFlight<Object, @Nullable Object> build(
+      SingleFlight.Builder<Object, @Nullable Object> builder,
+      String name,
+      SingleFlightProperties.@Nullable Instance options) {
     Duration maxJoinAge = options == null ? null : options.maxJoinAge();
     if (maxJoinAge == null) {
       return builder.build();

@@ -1,5 +1,7 @@
 package io.singleflight.spring;
 
+import io.micrometer.core.instrument.MeterRegistry;
+import io.singleflight.micrometer.FlightMeters;
 import org.springframework.beans.factory.ListableBeanFactory;
 import org.springframework.beans.factory.ObjectProvider;
 import org.springframework.beans.factory.config.BeanDefinition;
@@ -55,6 +57,16 @@ public final class SingleFlightAutoConfiguration {
     @Role(BeanDefinition.ROLE_INFRASTRUCTURE)
     static CoalescingCaches coalescingCaches(ObjectProvider<SingleFlights> instances) {
       return new CoalescingCaches(instances);
+    }
+  }
+
+  @Configuration(proxyBeanMethods = false)
+  @ConditionalOnClass({FlightMeters.class, MeterRegistry.class})
+  static class MetersConfiguration {
+
+    @Bean
+    SingleFlightCustomizer singleFlightMeters(ObjectProvider<MeterRegistry> registry) {
+      return new InstanceMeters(registry);
     }
   }
 

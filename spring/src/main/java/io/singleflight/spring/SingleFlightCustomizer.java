@@ -24,4 +24,12 @@ public interface SingleFlightCustomizer {
    * @param builder its builder
    */
   void customize(String name, SingleFlight.Builder<Object, @Nullable Object> builder);
+
+  /**
+   * Tells that an instance has been built. Default: does nothing.
+   *
+   * @param name the name of the instance
+   * @param instance the instance
+   */
+  default void built(String name, SingleFlight<Object, @Nullable Object> instance) {}
 }
