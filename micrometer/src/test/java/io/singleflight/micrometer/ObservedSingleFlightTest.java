@@ -141,6 +141,12 @@ class ObservedSingleFlightTest {
     Map<String, SpanData> flightsById = byId(spans.get("customers flight"));
     for (SpanData follow : spans.get("customers follow")) {
       String found = spanOfRequest.get(follow.getParentSpanId());
+      if ("handed_off".equals(tag(follow, "outcome"))) {
+        // A waiting flight may be performed by one that joined it while its first caller arrived.
+        assertThat(freshness).isEqualTo(Freshness.NEXT);
+        assertThat(flightsById).containsKey(found);
+        continue;
+      }
       assertThat(follow.getLinks()).hasSize(1);
       LinkData link = follow.getLinks().get(0);
       assertThat(link.getSpanContext().getSpanId()).isEqualTo(found);

@@ -108,6 +108,13 @@ class MonoContractTest {
       mono.subscribe(subscription);
     }
 
+    /* Leaving comes first: who has cancelled has left. */
+    @Override
+    public boolean cancel(boolean mayInterruptIfRunning) {
+      subscription.cancel();
+      return super.cancel(mayInterruptIfRunning);
+    }
+
     @Override
     public void obtrudeValue(V value) {
       subscription.cancel();
