@@ -149,7 +149,8 @@ class CacheTest {
             "--spring.data.redis.port=" + redis.ports().get(0),
             "--singleflight.cache.enabled=" + coalescing);
     CacheManager caches = http.bean(CacheManager.class);
-    List.of("names", "nicknames", "futures", "monos").forEach(name -> caches.getCache(name).clear());
+    List.of("names", "nicknames", "futures", "monos")
+        .forEach(name -> caches.getCache(name).clear());
     return http;
   }
 
@@ -260,31 +261,26 @@ class CacheTest {
     manager.setCaches(List.of(new FinalCache()));
     runner
         .withBean(SimpleCacheManager.class, () -> manager)
-        .run(
-            context -> {
-              Cache cache = context.getBean(CacheManager.class).getCache("final");
-              assertThat(AopUtils.isJdkDynamicProxy(cache)).isTrue();
-              assertThat(cache.get("key", () -> "loaded")).isEqualTo("loaded");
-              assertThat(cache.get("key", () -> "again")).isEqualTo("loaded");
-              assertThat(context.getBean(CacheManager.class).getCache("unknown")).isNull();
-            });
+        .run(context -> {
+          Cache cache = context.getBean(CacheManager.class).getCache("final");
+          assertThat(AopUtils.isJdkDynamicProxy(cache)).isTrue();
+          assertThat(cache.get("key", () -> "loaded")).isEqualTo("loaded");
+          assertThat(cache.get("key", () -> "again")).isEqualTo("loaded");
+          assertThat(context.getBean(CacheManager.class).getCache("unknown")).isNull();
+        });
   }
 
   @Test
   void cache_ofAManagerWithinAnother_coalescesOnce() {
     runner
         .withBean("inner", ConcurrentMapCacheManager.class)
-        .withBean(
-            "outer",
-            CompositeCacheManager.class,
-            () -> new CompositeCacheManager())
-        .run(
-            context -> {
-              CacheManager inner = context.getBean("inner", CacheManager.class);
-              CompositeCacheManager outer = context.getBean("outer", CompositeCacheManager.class);
-              outer.setCacheManagers(List.of(inner));
-              assertThat(outer.getCache("names")).isSameAs(inner.getCache("names"));
-            });
+        .withBean("outer", CompositeCacheManager.class, () -> new CompositeCacheManager())
+        .run(context -> {
+          CacheManager inner = context.getBean("inner", CacheManager.class);
+          CompositeCacheManager outer = context.getBean("outer", CompositeCacheManager.class);
+          outer.setCacheManagers(List.of(inner));
+          assertThat(outer.getCache("names")).isSameAs(inner.getCache("names"));
+        });
   }
 
   @Test
@@ -293,33 +289,31 @@ class CacheTest {
         .withBean(
             CacheManager.class,
             () -> new TransactionAwareCacheManagerProxy(new ConcurrentMapCacheManager()))
-        .run(
-            context -> {
-              CacheManager manager = context.getBean(CacheManager.class);
-              CompletableFuture<Serializable> pending = new CompletableFuture<>();
-              CompletableFuture<Serializable> one =
-                  manager.getCache("names").retrieve("key", () -> pending);
-              CompletableFuture<Serializable> two =
-                  manager.getCache("names").retrieve("key", () -> new CompletableFuture<>());
-              assertThat(Held.callers(context.getBean(SingleFlights.class), "cache")).isEqualTo(2);
-              pending.complete("loaded");
-              assertThat(Calls.get(one)).isEqualTo("loaded");
-              assertThat(Calls.get(two)).isEqualTo("loaded");
-            });
+        .run(context -> {
+          CacheManager manager = context.getBean(CacheManager.class);
+          CompletableFuture<Serializable> pending = new CompletableFuture<>();
+          CompletableFuture<Serializable> one =
+              manager.getCache("names").retrieve("key", () -> pending);
+          CompletableFuture<Serializable> two =
+              manager.getCache("names").retrieve("key", () -> new CompletableFuture<>());
+          assertThat(Held.callers(context.getBean(SingleFlights.class), "cache")).isEqualTo(2);
+          pending.complete("loaded");
+          assertThat(Calls.get(one)).isEqualTo("loaded");
+          assertThat(Calls.get(two)).isEqualTo("loaded");
+        });
   }
 
   @Test
   void load_ofTheSameKeyInsideItself_throwsAtOnce() {
     runner
         .withBean(ConcurrentMapCacheManager.class)
-        .run(
-            context -> {
-              Cache cache = context.getBean(CacheManager.class).getCache("names");
-              assertThatThrownBy(() -> cache.get("key", () -> cache.get("key", () -> "never")))
-                  .isInstanceOf(Cache.ValueRetrievalException.class)
-                  .rootCause()
-                  .hasMessageContaining("names::key");
-            });
+        .run(context -> {
+          Cache cache = context.getBean(CacheManager.class).getCache("names");
+          assertThatThrownBy(() -> cache.get("key", () -> cache.get("key", () -> "never")))
+              .isInstanceOf(Cache.ValueRetrievalException.class)
+              .rootCause()
+              .hasMessageContaining("names::key");
+        });
   }
 
   @Test

@@ -25,9 +25,7 @@ class CustomerDatabase {
     database.sql("create table customers (id bigint primary key, name varchar(20))").update();
     database.sql("create table orders (id bigint, customer bigint)").update();
     database.sql("insert into customers values (1, 'ada'), (2, 'charles')").update();
-    database
-        .sql("insert into orders select x, 1 + mod(x, 2) from system_range(1, 1000)")
-        .update();
+    database.sql("insert into orders select x, 1 + mod(x, 2) from system_range(1, 1000)").update();
   }
 
   Customer query(long id) throws NoSuchCustomerException, InterruptedException {

@@ -98,12 +98,11 @@ final class Http implements AutoCloseable {
         .request(method)
         .uri(path)
         .send(ByteBufFlux.fromString(Mono.just(body)))
-        .responseSingle(
-            (response, content) ->
-                content
-                    .asString()
-                    .defaultIfEmpty("")
-                    .map(text -> new Answer(response.status().code(), text)))
+        .responseSingle((response, content) ->
+            content
+                .asString()
+                .defaultIfEmpty("")
+                .map(text -> new Answer(response.status().code(), text)))
         .toFuture();
   }
 

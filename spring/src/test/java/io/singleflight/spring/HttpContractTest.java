@@ -24,8 +24,7 @@ import tools.jackson.databind.json.JsonMapper;
 class HttpContractTest {
 
   private static Answer sameAnswer(List<CompletableFuture<Answer>> sent) throws Exception {
-    Set<Answer> answers =
-        sent.stream().map(CompletableFuture::join).collect(Collectors.toSet());
+    Set<Answer> answers = sent.stream().map(CompletableFuture::join).collect(Collectors.toSet());
     assertThat(answers).hasSize(1);
     return answers.iterator().next();
   }
@@ -130,8 +129,7 @@ class HttpContractTest {
             "--management.health.ping.enabled=true",
             "--management.endpoint.health.show-components=always")) {
       Held held = http.bean(Held.class);
-      assertThat(answer(http.get("/actuator/singleflight")).body())
-          .isEqualTo("{\"instances\":{}}");
+      assertThat(answer(http.get("/actuator/singleflight")).body()).isEqualTo("{\"instances\":{}}");
 
       List<CompletableFuture<Answer>> sent = http.get("/customers/1", 3);
       awaitCallers(http.instances(), "default", 3);

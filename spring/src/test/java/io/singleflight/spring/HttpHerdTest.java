@@ -3,7 +3,6 @@ package io.singleflight.spring;
 import static io.singleflight.spring.Held.awaitCallers;
 import static io.singleflight.spring.Http.HERD;
 import static io.singleflight.spring.Http.answer;
-import static io.singleflight.spring.Held.awaitCallers;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.singleflight.spring.Http.Answer;
@@ -84,8 +83,7 @@ class HttpHerdTest {
     return sent;
   }
 
-  private static void expectOwnAnswers(List<CompletableFuture<Answer>> sent)
-      throws Exception {
+  private static void expectOwnAnswers(List<CompletableFuture<Answer>> sent) throws Exception {
     Map<String, Integer> wrong = new TreeMap<>();
     for (int i = 0; i < sent.size(); i++) {
       String own = "ada as seen by " + Users.NAMES.get(i % Users.NAMES.size());

@@ -10,8 +10,8 @@ import org.springframework.context.annotation.Import;
 import org.springframework.http.HttpStatus;
 import org.springframework.security.config.Customizer;
 import org.springframework.security.config.annotation.web.builders.HttpSecurity;
-import org.springframework.security.provisioning.InMemoryUserDetailsManager;
 import org.springframework.security.crypto.password.PasswordEncoder;
+import org.springframework.security.provisioning.InMemoryUserDetailsManager;
 import org.springframework.security.web.SecurityFilterChain;
 import org.springframework.web.bind.annotation.ExceptionHandler;
 import org.springframework.web.bind.annotation.GetMapping;
@@ -27,8 +27,8 @@ class MvcApplication {
 
   @Bean
   SecurityFilterChain security(HttpSecurity http) {
-    return http.authorizeHttpRequests(
-            requests -> requests.requestMatchers("/mine/**").authenticated().anyRequest().permitAll())
+    return http.authorizeHttpRequests(requests ->
+            requests.requestMatchers("/mine/**").authenticated().anyRequest().permitAll())
         .httpBasic(Customizer.withDefaults())
         .csrf(csrf -> csrf.disable())
         .build();

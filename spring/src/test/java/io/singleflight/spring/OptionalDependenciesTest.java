@@ -55,39 +55,36 @@ public class OptionalDependenciesTest {
                 "org.springframework.transaction",
                 "org.springframework.web",
                 "org.aspectj"))
-        .run(
-            context -> {
-              assertThat(context).hasNotFailed();
-              assertThat(context.getBeansOfType(CallerIdentity.class)).isEmpty();
-              assertThat(context.containsBean("singleFlightEndpoint")).isFalse();
-              Service service = context.getBean(Service.class);
-              assertThat(service.value()).isEqualTo("value");
-              assertThat(service.inTime()).isEqualTo("value");
-              assertThat(service.future()).isCompletedWithValue("value");
-            });
+        .run(context -> {
+          assertThat(context).hasNotFailed();
+          assertThat(context.getBeansOfType(CallerIdentity.class)).isEmpty();
+          assertThat(context.containsBean("singleFlightEndpoint")).isFalse();
+          Service service = context.getBean(Service.class);
+          assertThat(service.value()).isEqualTo("value");
+          assertThat(service.inTime()).isEqualTo("value");
+          assertThat(service.future()).isCompletedWithValue("value");
+        });
   }
 
   @Test
   void application_withoutReactor_knowsThePrincipalOfThreads() {
     runner
         .withClassLoader(new FilteredClassLoader("reactor", "org.reactivestreams"))
-        .run(
-            context -> {
-              assertThat(context.getBeansOfType(CallerIdentity.class))
-                  .containsOnlyKeys("singleFlightPrincipal");
-              assertThat(context.getBean(Service.class).value()).isEqualTo("value");
-            });
+        .run(context -> {
+          assertThat(context.getBeansOfType(CallerIdentity.class))
+              .containsOnlyKeys("singleFlightPrincipal");
+          assertThat(context.getBean(Service.class).value()).isEqualTo("value");
+        });
   }
 
   @Test
   void application_withoutSecurity_knowsNoPrincipal() {
     runner
         .withClassLoader(new FilteredClassLoader("org.springframework.security"))
-        .run(
-            context -> {
-              assertThat(context.getBeansOfType(CallerIdentity.class)).isEmpty();
-              assertThat(context.getBean(Service.class).value()).isEqualTo("value");
-            });
+        .run(context -> {
+          assertThat(context.getBeansOfType(CallerIdentity.class)).isEmpty();
+          assertThat(context.getBean(Service.class).value()).isEqualTo("value");
+        });
   }
 
   @Test

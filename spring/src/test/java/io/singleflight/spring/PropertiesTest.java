@@ -66,76 +66,69 @@ class PropertiesTest {
                 new ClassPathResource("META-INF/spring-configuration-metadata.json")
                     .getInputStream());
     JsonNode instances =
-        metadata.get("properties").valueStream()
+        metadata
+            .get("properties")
+            .valueStream()
             .filter(property -> property.get("name").asString().equals("singleflight.instances"))
             .findAny()
             .orElseThrow();
     assertThat(instances.get("type").asString())
         .isEqualTo(
-            "java.util.Map<java.lang.String," + SingleFlightProperties.Instance.class.getName() + ">");
+            "java.util.Map<java.lang.String,"
+                + SingleFlightProperties.Instance.class.getName()
+                + ">");
     assertThat(metadata.get("properties").valueStream())
         .extracting(property -> property.get("name").asString())
         .contains("singleflight.cache.enabled", "management.endpoint.singleflight.access");
     assertThat(metadata.get("properties").valueStream())
-        .allSatisfy(
-            property ->
-                assertThat(property.path("description").asString()).as("%s", property).isNotBlank());
+        .allSatisfy(property ->
+            assertThat(property.path("description").asString()).as("%s", property).isNotBlank());
   }
 
   @Test
   void maxJoinAge_isTheInstances() {
     runner
         .withPropertyValues("singleflight.instances.customers.max-join-age=1ms")
-        .run(
-            context -> {
-              SingleFlight<String, String> flights =
-                  context.getBean(SingleFlights.class).get("customers");
-              CompletableFuture<String> stuck = new CompletableFuture<>();
-              flights.callAsync("ada", key -> stuck);
-              await()
-                  .until(
-                      () ->
-                          flights.inFlight().get(0).age().compareTo(Duration.ofMillis(1)) > 0);
-              assertThat(
-                      flights.callAsync("ada", key -> CompletableFuture.completedFuture("fresh")))
-                  .isCompletedWithValue("fresh");
-              stuck.complete("late");
-            });
+        .run(context -> {
+          SingleFlight<String, String> flights =
+              context.getBean(SingleFlights.class).get("customers");
+          CompletableFuture<String> stuck = new CompletableFuture<>();
+          flights.callAsync("ada", key -> stuck);
+          await().until(() -> flights.inFlight().get(0).age().compareTo(Duration.ofMillis(1)) > 0);
+          assertThat(flights.callAsync("ada", key -> CompletableFuture.completedFuture("fresh")))
+              .isCompletedWithValue("fresh");
+          stuck.complete("late");
+        });
   }
 
   @Test
   void freshness_isTheInstances() {
     runner
         .withPropertyValues("singleflight.instances.customers.freshness=next")
-        .run(
-            context -> {
-              SingleFlight<String, String> flights =
-                  context.getBean(SingleFlights.class).get("customers");
-              CompletableFuture<String> running = new CompletableFuture<>();
-              CompletableFuture<String> first = flights.callAsync("ada", key -> running);
-              CompletableFuture<String> next =
-                  flights.callAsync("ada", key -> CompletableFuture.completedFuture("newer"));
-              running.complete("older");
-              assertThat(Calls.get(first)).isEqualTo("older");
-              assertThat(Calls.get(next)).isEqualTo("newer");
-            });
+        .run(context -> {
+          SingleFlight<String, String> flights =
+              context.getBean(SingleFlights.class).get("customers");
+          CompletableFuture<String> running = new CompletableFuture<>();
+          CompletableFuture<String> first = flights.callAsync("ada", key -> running);
+          CompletableFuture<String> next =
+              flights.callAsync("ada", key -> CompletableFuture.completedFuture("newer"));
+          running.complete("older");
+          assertThat(Calls.get(first)).isEqualTo("older");
+          assertThat(Calls.get(next)).isEqualTo("newer");
+        });
   }
 
   @Test
   void executor_isTheBean() {
     runner
-        .withBean(
-            "loaders", Executor.class, () -> task -> new Thread(task, "loader").start())
+        .withBean("loaders", Executor.class, () -> task -> new Thread(task, "loader").start())
         .withPropertyValues("singleflight.instances.customers.executor=loaders")
-        .run(
-            context -> {
-              SingleFlight<String, String> flights =
-                  context.getBean(SingleFlights.class).get("customers");
-              assertThat(
-                      Calls.get(
-                          flights.submit("ada", key -> Thread.currentThread().getName())))
-                  .isEqualTo("loader");
-            });
+        .run(context -> {
+          SingleFlight<String, String> flights =
+              context.getBean(SingleFlights.class).get("customers");
+          assertThat(Calls.get(flights.submit("ada", key -> Thread.currentThread().getName())))
+              .isEqualTo("loader");
+        });
   }
 
   @Test
@@ -145,15 +138,14 @@ class PropertiesTest {
         .withBean("two", FlightStats.class)
         .withBean("other", FlightStats.class)
         .withPropertyValues("singleflight.instances.customers.listeners=one,two")
-        .run(
-            context -> {
-              SingleFlight<String, String> flights =
-                  context.getBean(SingleFlights.class).get("customers");
-              flights.call("ada", key -> "value");
-              assertThat(started(context.getBean("one"))).isEqualTo(1);
-              assertThat(started(context.getBean("two"))).isEqualTo(1);
-              assertThat(started(context.getBean("other"))).isZero();
-            });
+        .run(context -> {
+          SingleFlight<String, String> flights =
+              context.getBean(SingleFlights.class).get("customers");
+          flights.call("ada", key -> "value");
+          assertThat(started(context.getBean("one"))).isEqualTo(1);
+          assertThat(started(context.getBean("two"))).isEqualTo(1);
+          assertThat(started(context.getBean("other"))).isZero();
+        });
   }
 
   private static long started(Object stats) {
@@ -165,18 +157,17 @@ class PropertiesTest {
     runner
         .withPropertyValues(
             "singleflight.instances.customers.hand-off-on=java.io.IOException,java.lang.SecurityException")
-        .run(
-            context -> {
-              SingleFlight<String, String> flights =
-                  context.getBean(SingleFlights.class).get("customers");
-              CompletableFuture<String> denied = new CompletableFuture<>();
-              CompletableFuture<String> leader = flights.callAsync("ada", key -> denied);
-              CompletableFuture<String> follower =
-                  flights.callAsync("ada", key -> CompletableFuture.completedFuture("allowed"));
-              denied.completeExceptionally(new SecurityException());
-              assertThatThrownBy(() -> Calls.get(leader)).hasCauseInstanceOf(SecurityException.class);
-              assertThat(Calls.get(follower)).isEqualTo("allowed");
-            });
+        .run(context -> {
+          SingleFlight<String, String> flights =
+              context.getBean(SingleFlights.class).get("customers");
+          CompletableFuture<String> denied = new CompletableFuture<>();
+          CompletableFuture<String> leader = flights.callAsync("ada", key -> denied);
+          CompletableFuture<String> follower =
+              flights.callAsync("ada", key -> CompletableFuture.completedFuture("allowed"));
+          denied.completeExceptionally(new SecurityException());
+          assertThatThrownBy(() -> Calls.get(leader)).hasCauseInstanceOf(SecurityException.class);
+          assertThat(Calls.get(follower)).isEqualTo("allowed");
+        });
   }
 
   static class Injected {
@@ -199,25 +190,23 @@ class PropertiesTest {
             "singleflight.instances.orders.freshness=next")
         .withBean("customers", String.class, () -> "a bean of the application's own")
         .withBean(Injected.class)
-        .run(
-            context -> {
-              Injected injected = context.getBean(Injected.class);
-              SingleFlights instances = context.getBean(SingleFlights.class);
-              assertThat((Object) injected.byName).isSameAs(instances.get("customers"));
-              assertThat((Object) injected.byQualifier).isSameAs(instances.get("orders"));
-              assertThat(context.getBeansOfType(SingleFlight.class)).hasSize(2);
-            });
+        .run(context -> {
+          Injected injected = context.getBean(Injected.class);
+          SingleFlights instances = context.getBean(SingleFlights.class);
+          assertThat((Object) injected.byName).isSameAs(instances.get("customers"));
+          assertThat((Object) injected.byQualifier).isSameAs(instances.get("orders"));
+          assertThat(context.getBeansOfType(SingleFlight.class)).hasSize(2);
+        });
   }
 
   @Test
   void instance_ofUnknownName_hasTheDefaults() {
-    runner.run(
-        context -> {
-          SingleFlights instances = context.getBean(SingleFlights.class);
-          SingleFlight<String, String> one = instances.get("one");
-          assertThat((Object) one).isSameAs(instances.get("one")).isNotSameAs(instances.get("two"));
-          assertThatThrownBy(() -> instances.get(" ")).isInstanceOf(IllegalArgumentException.class);
-        });
+    runner.run(context -> {
+      SingleFlights instances = context.getBean(SingleFlights.class);
+      SingleFlight<String, String> one = instances.get("one");
+      assertThat((Object) one).isSameAs(instances.get("one")).isNotSameAs(instances.get("two"));
+      assertThatThrownBy(() -> instances.get(" ")).isInstanceOf(IllegalArgumentException.class);
+    });
   }
 
   @Configuration(proxyBeanMethods = false)
@@ -237,13 +226,12 @@ class PropertiesTest {
     runner
         .withBean(FlightStats.class)
         .withUserConfiguration(Customized.class)
-        .run(
-            context -> {
-              SingleFlights instances = context.getBean(SingleFlights.class);
-              instances.get("customers").call("key", key -> 1);
-              instances.get("orders").call("key", key -> 1);
-              assertThat(started(context.getBean(FlightStats.class))).isEqualTo(1);
-            });
+        .run(context -> {
+          SingleFlights instances = context.getBean(SingleFlights.class);
+          instances.get("customers").call("key", key -> 1);
+          instances.get("orders").call("key", key -> 1);
+          assertThat(started(context.getBean(FlightStats.class))).isEqualTo(1);
+        });
   }
 
   @Configuration(proxyBeanMethods = false)
@@ -282,11 +270,10 @@ class PropertiesTest {
 
   @Test
   void maxJoinAge_withFreshnessNext_failsTheStart(CapturedOutput output) {
-    assertThatThrownBy(
-        () ->
-            run(
-                "--singleflight.instances.customers.max-join-age=1s",
-                "--singleflight.instances.customers.freshness=next"));
+    assertThatThrownBy(() ->
+        run(
+            "--singleflight.instances.customers.max-join-age=1s",
+            "--singleflight.instances.customers.freshness=next"));
     assertThat(output)
         .contains("APPLICATION FAILED TO START")
         .contains("singleflight.instances.customers.max-join-age")

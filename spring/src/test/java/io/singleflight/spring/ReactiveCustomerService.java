@@ -36,8 +36,7 @@ class ReactiveCustomerService implements AutoCloseable {
 
   @SharedCall
   public Mono<String> nickname(long id) {
-    return Mono.fromCallable(() -> database.held.<String>perform(null))
-        .subscribeOn(threads);
+    return Mono.fromCallable(() -> database.held.<String>perform(null)).subscribeOn(threads);
   }
 
   @SharedCall

@@ -25,7 +25,12 @@ import reactor.core.publisher.Mono;
 /** A reactive application on Netty. */
 @SpringBootConfiguration(proxyBeanMethods = false)
 @EnableAutoConfiguration
-@Import({Held.class, CustomerDatabase.class, ReactiveCustomerService.class, WebFluxApplication.Customers.class})
+@Import({
+  Held.class,
+  CustomerDatabase.class,
+  ReactiveCustomerService.class,
+  WebFluxApplication.Customers.class
+})
 class WebFluxApplication {
 
   @Bean
