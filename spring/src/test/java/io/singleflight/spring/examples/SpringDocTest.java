@@ -112,7 +112,7 @@ class SpringDocTest {
     return pattern
         .matcher(text)
         .results()
-        .map(block -> block.group(1).stripIndent().strip())
+        .map(block -> block.group(1).stripTrailing().stripIndent().strip())
         .toList();
   }
 
