@@ -8,8 +8,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <pre>{@code
  * @Bean
- * CallerIdentity tenant() {
- *   return Tenants::current;
+ * CallerIdentity tenant(Tenants tenants) {
+ *   return tenants::current;
  * }
  * }</pre>
  *

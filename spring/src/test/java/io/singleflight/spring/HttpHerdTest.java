@@ -19,11 +19,11 @@ import org.springframework.boot.WebApplicationType;
  * Herds of 1,000 concurrent requests over real HTTP, MVC and WebFlux. Each herd is held in the
  * database until all are aboard, so that one invocation is no luck.
  *
- * <p>The number of herds is 10, or what {@code -Dsingleflight.herds} says.
+ * <p>The number of herds is 5, or what {@code -Dsingleflight.herds} says.
  */
 class HttpHerdTest {
 
-  private static final int HERDS = Integer.getInteger("singleflight.herds", 10);
+  private static final int HERDS = Integer.getInteger("singleflight.herds", 5);
 
   @ParameterizedTest
   @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "NONE")
