@@ -11,6 +11,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.springframework.boot.WebApplicationType;
@@ -19,8 +21,10 @@ import org.springframework.boot.WebApplicationType;
  * Herds of 1,000 concurrent requests over real HTTP, MVC and WebFlux. Each herd is held in the
  * database until all are aboard, so that one invocation is no luck.
  *
- * <p>The number of herds is 5, or what {@code -Dsingleflight.herds} says.
+ * <p>There are 5 herds of one key, for each kind of application. For 100: {@code ./mvnw -pl spring
+ * -am test -Dtest=HttpHerdTest -Dsurefire.failIfNoSpecifiedTests=false -Dsingleflight.herds=100}.
  */
+@Timeout(value = 15, unit = TimeUnit.MINUTES) // a watchdog, long enough for those
 class HttpHerdTest {
 
   private static final int HERDS = Integer.getInteger("singleflight.herds", 5);
