@@ -5,8 +5,10 @@ import static java.util.Objects.requireNonNull;
 import io.micrometer.context.ContextSnapshot;
 import io.micrometer.observation.Observation;
 import io.singleflight.FlightDeadlockException;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
@@ -43,6 +45,9 @@ final class Call {
   private @Nullable Call outer;
   private volatile @Nullable Object joinedKey;
 
+  /** The keys of flights that this call follows; it has not been handed them. */
+  private final List<Object> follows = new ArrayList<>(1);
+
   /** The executions of this call's own work. */
   private final Set<Execution> own = new LinkedHashSet<>(2);
 
@@ -74,6 +79,7 @@ final class Call {
   /** Tells that this call follows; a batch may do so several times. */
   void joined(Object key) {
     joinedKey = key;
+    follows.add(key);
     if (follow.get() instanceof Follow) {
       return;
     }
@@ -100,8 +106,11 @@ final class Call {
     }
   }
 
-  <T extends @Nullable Object, E extends Exception> Landed<T> performAll(Body<T, E> body)
-      throws E, InterruptedException {
+  <T extends @Nullable Object, E extends Exception> Landed<T> performAll(
+      Set<?> keys, Body<T, E> body) throws E, InterruptedException {
+    if (follows.removeIf(keys::contains) && follows.isEmpty()) {
+      stopFollowing("handed_off", null);
+    }
     FlightContext flight = new FlightContext();
     own.add(flight.execution);
     return perform(flight, body);
@@ -255,10 +264,11 @@ final class Call {
   /** Tells what this call failed with; if no execution did, the caller may have left. */
   void failed(Throwable failure, boolean leaving) {
     Execution execution = calls.ofFailure(failure);
-    if (execution != null) {
+    boolean failedItself = execution != null && own.contains(execution);
+    if (execution != null && !failedItself) {
       stopFollowing(new End("failure", Set.of(execution), failure));
     } else {
-      stopFollowing(leaving ? "left" : "failure", failure);
+      stopFollowing(leaving || failedItself ? "left" : "failure", failure);
     }
   }
 

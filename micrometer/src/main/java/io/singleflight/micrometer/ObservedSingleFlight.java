@@ -171,7 +171,7 @@ public final class ObservedSingleFlight<K, V extends @Nullable Object>
     try {
       return call.landedAll(
           flights.callAll(
-              keys, asked -> eachLanded(asked, call.performAll(() -> work.perform(asked)))));
+              keys, asked -> eachLanded(asked, call.performAll(asked, () -> work.perform(asked)))));
     } catch (Throwable failure) {
       call.failed(failure);
       throw failure;

@@ -19,6 +19,7 @@ import io.opentelemetry.sdk.trace.SdkTracerProvider;
 import io.opentelemetry.sdk.trace.data.LinkData;
 import io.opentelemetry.sdk.trace.data.SpanData;
 import io.opentelemetry.sdk.trace.export.SimpleSpanProcessor;
+import io.singleflight.FlightListener;
 import io.singleflight.Freshness;
 import io.singleflight.InFlight;
 import io.singleflight.SingleFlight;
@@ -38,6 +39,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.Collectors;
 import org.awaitility.Awaitility;
@@ -342,6 +344,68 @@ class ObservedSingleFlightTest {
     assertThat(spans.get("customers follow"))
         .singleElement()
         .satisfies(span -> assertThat(span.getLinks()).hasSize(2));
+  }
+
+  /**
+   * The first caller of a waiting flight still hears its listeners when the flight ahead lands, so
+   * the batch that joined performs.
+   */
+  @Test
+  void spanOfABatch_thatIsHandedTheFlight_endsWhereItsOwnExecutionBegins() throws Exception {
+    CompletableFuture<Void> first = new CompletableFuture<>();
+    AtomicInteger started = new AtomicInteger();
+    SingleFlight<String, String> flights =
+        ObservedSingleFlight.build(
+            "customers",
+            SingleFlight.<String, String>builder()
+                .freshness(Freshness.NEXT)
+                .listener(
+                    new FlightListener<>() {
+                      @Override
+                      public void started(String key) {
+                        if (started.incrementAndGet() == 2) {
+                          held.release();
+                          first.join();
+                        }
+                      }
+                    }),
+            observations);
+    Future<String> ahead = threads.submit(() -> flights.call("a", this::hold));
+    held.acquire();
+    Future<String> inItsListener = threads.submit(() -> flights.call("a", key -> "by the first"));
+    held.acquire();
+    Future<Map<String, String>> batch =
+        threads.submit(() -> flights.callAll(List.of("a"), keys -> Map.of("a", "by the batch")));
+    awaitCallers(flights, 3);
+    gate.countDown();
+    assertThat(batch.get(20, TimeUnit.SECONDS)).isEqualTo(Map.of("a", "by the batch"));
+    first.complete(null);
+    assertThat(inItsListener.get(20, TimeUnit.SECONDS)).isEqualTo("by the batch");
+    assertThat(ahead.get(20, TimeUnit.SECONDS)).isEqualTo("a");
+    Map<String, List<SpanData>> spans = spans();
+    assertThat(spans.get("customers flight")).hasSize(2);
+    assertThat(spans.get("customers follow"))
+        .singleElement()
+        .satisfies(span -> assertThat(tag(span, "outcome")).isEqualTo("handed_off"));
+  }
+
+  @Test
+  void spanOfABatch_whoseOwnWorkFails_leavesWhatItJoined() throws Exception {
+    SingleFlight<String, String> flights = observed(Freshness.RUNNING);
+    Future<String> a = threads.submit(() -> flights.call("a", this::hold));
+    held.acquire();
+    assertThatThrownBy(() ->
+            flights.callAll(
+                List.of("a", "led"),
+                keys -> {
+                  throw new Found("its own");
+                }))
+        .isInstanceOf(Found.class);
+    gate.countDown();
+    assertThat(a.get(20, TimeUnit.SECONDS)).isEqualTo("a");
+    assertThat(spans().get("customers follow"))
+        .singleElement()
+        .satisfies(span -> assertThat(tag(span, "outcome")).isEqualTo("left"));
   }
 
   /** Without a tracer the observations are timers, and the context is carried all the same. */
