@@ -14,11 +14,12 @@ final class Flight<K, V extends @Nullable Object> extends Performance<K> {
    * Most flights have nobody aboard but the caller that registered them, and performs them on its
    * own thread. All that such a flight needs is to know whether that is still so. Its state is
    *
-   *   a Performer   its leader performs, alone       -> LANDED | Herd
-   *   LANDED        it ended alone
+   *   a Performer   its leader performs, alone, or landed so    -> LANDED | Herd
+   *   LANDED        it landed alone, though the table had it for others
    *   a Herd        others came aboard, or may: all else is told there
    *
-   * and changes by CAS: either the leader lands alone, or somebody opens the herd first.
+   * Who opens the herd has the table share the flight first; unless it does, the leader lands alone
+   * by taking the flight out of the table, and the state stays. Else the two meet in a CAS on it.
    */
 
   /** Stands for a time that nobody has looked at the clock for. */
@@ -76,7 +77,12 @@ final class Flight<K, V extends @Nullable Object> extends Performance<K> {
     return (LocalSingleFlight<K, V>) instance;
   }
 
-  /** Ends this flight if nobody else is aboard; nobody will be then. */
+  /** Whether there is no herd. */
+  boolean isAlone() {
+    return !(state instanceof Herd);
+  }
+
+  /** Ends this flight, which the table shares, unless it has a herd; it will have none then. */
   boolean landAlone() {
     Object now = state;
     return now instanceof Performer && STATE.compareAndSet(this, now, LANDED);
@@ -85,12 +91,10 @@ final class Flight<K, V extends @Nullable Object> extends Performance<K> {
   /** Returns the herd, which from now on there is; or null if this flight has landed alone. */
   @SuppressWarnings("unchecked")
   @Nullable Herd<K, V> herd() {
-    Object now = state;
-    while (now instanceof Performer leader) {
-      STATE.compareAndSet(this, now, new Herd<>(this, null, leader));
-      now = state;
+    if (state instanceof Performer leader && instance().table.share(this)) {
+      STATE.compareAndSet(this, leader, new Herd<>(this, null, leader));
     }
-    return now == LANDED ? null : (Herd<K, V>) now;
+    return state instanceof Herd<?, ?> herd ? (Herd<K, V>) herd : null;
   }
 
   /**

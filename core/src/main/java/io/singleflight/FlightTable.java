@@ -18,6 +18,11 @@ final class FlightTable<K, V extends @Nullable Object> {
    * keeps the hash that it was registered under: it is removed by identity from that slot, whatever
    * became of its key.
    *
+   * A flight that stands in its slot itself, without an array, is its leader's alone: who wants
+   * aboard puts it into an array first, if only of one, and nothing ever takes it out of that
+   * again. So a lone leader lands by one CAS: if it takes the flight itself out of the slot, nobody
+   * was aboard and nobody will be. In an array, the state of the flight decides.
+   *
    * Growing follows the freezable sets of Liu, Zhang and Spear, "Dynamic-Sized Nonblocking Hash
    * Tables" (PODC 2014): the slots of the larger table begin UNSET. Who meets one first seals the
    * slot of the smaller table that it comes from, and then adopts its share of what was sealed. All
@@ -67,13 +72,17 @@ final class FlightTable<K, V extends @Nullable Object> {
           from.replace(origin, content, new Sealed(content));
           content = from.read(origin);
         }
-        @Nullable Object share = null;
-        for (Flight<?, ?> flight : flightsIn(((Sealed) content).content())) {
-          share = indexOf(flight.hash) == index ? with(share, flight) : share;
-        }
-        replace(index, UNSET, share);
+        replace(index, UNSET, shareOf(index, ((Sealed) content).content()));
       }
       return SLOT.getVolatile(array, index);
+    }
+
+    private @Nullable Object shareOf(int index, @Nullable Object content) {
+      if (content instanceof Flight<?, ?> only) {
+        return indexOf(only.hash) == index ? only : null;
+      }
+      return arrayOf(
+          flightsIn(content).stream().filter(each -> indexOf(each.hash) == index).toList());
     }
   }
 
@@ -111,6 +120,37 @@ final class FlightTable<K, V extends @Nullable Object> {
         }
       }
     }
+  }
+
+  /** Takes a flight that is registered from its leader alone; returns false if it has landed. */
+  boolean share(Flight<K, V> flight) {
+    while (true) {
+      Slots current = slots;
+      int index = current.indexOf(flight.hash);
+      Object content = current.read(index);
+      if (content != flight && !(content instanceof Sealed)) {
+        return flightsIn(content).contains(flight);
+      }
+      if (content == flight && current.replace(index, flight, arrayOf(List.of(flight)))) {
+        return true;
+      }
+    }
+  }
+
+  /** Removes a flight that nobody but its leader is aboard of; returns false if somebody may be. */
+  boolean removeAlone(Flight<K, V> flight) {
+    if (!flight.isAlone()) {
+      return false;
+    }
+    Slots current = slots;
+    if (current.replace(current.indexOf(flight.hash), flight, null)) {
+      return true;
+    }
+    if (!flight.landAlone()) {
+      return false;
+    }
+    remove(flight);
+    return true;
   }
 
   /** Removes a flight, if it is registered. */
@@ -181,10 +221,11 @@ final class FlightTable<K, V extends @Nullable Object> {
         : Arrays.asList((Flight<?, ?>[]) content);
   }
 
-  private static Object with(@Nullable Object content, Flight<?, ?> flight) {
-    if (content == null) {
-      return flight;
-    }
+  private static @Nullable Object arrayOf(List<Flight<?, ?>> flights) {
+    return flights.isEmpty() ? null : flights.toArray(Flight[]::new);
+  }
+
+  private static Object with(Object content, Flight<?, ?> flight) {
     List<Flight<?, ?>> flights = new ArrayList<>(flightsIn(content));
     flights.add(flight);
     return flights.toArray(Flight[]::new);
@@ -203,7 +244,7 @@ final class FlightTable<K, V extends @Nullable Object> {
     } else {
       flights.remove(at);
     }
-    return flights.size() == 1 ? flights.get(0) : flights.toArray(Flight[]::new);
+    return arrayOf(flights);
   }
 
   /*

@@ -14,7 +14,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.locks.LockSupport;
@@ -46,7 +45,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
    */
 
   final String name;
-  private final FlightTable<K, V> table = new FlightTable<>();
+  final FlightTable<K, V> table = new FlightTable<>();
   private final Errands errands;
   private final Freshness freshness;
   private final long maxJoinAge;
@@ -344,11 +343,8 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
         Herd.cancel(stage);
         return;
       }
-      stage.whenComplete((value, failure) ->
-          conclude(
-              herd.flight,
-              failure == null ? Outcome.value(value) : Outcome.failure(unwrapped(failure)),
-              false));
+      stage.whenComplete(
+          (value, failure) -> conclude(herd.flight, Outcome.ofStage(value, failure), false));
     } catch (Throwable failure) {
       conclude(herd.flight, Outcome.failure(failure), interrupted);
     }
@@ -404,12 +400,11 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
 
   /** Lands a flight that has no herd: there is nobody to tell. */
   private boolean landAlone(Flight<K, V> flight, Ending ending) {
-    if (!flight.landAlone()) {
-      return false;
+    boolean alone = table.removeAlone(flight);
+    if (alone) {
+      ended(flight, null, ending, 1);
     }
-    table.remove(flight);
-    ended(flight, null, ending, 1);
-    return true;
+    return alone;
   }
 
   /*
@@ -480,10 +475,5 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     if (Thread.interrupted()) {
       throw new InterruptedException("interrupted on arrival");
     }
-  }
-
-  private static Throwable unwrapped(Throwable failure) {
-    Throwable cause = failure.getCause();
-    return failure instanceof CompletionException && cause != null ? cause : failure;
   }
 }

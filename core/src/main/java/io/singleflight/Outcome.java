@@ -1,6 +1,7 @@
 package io.singleflight;
 
 import java.nio.channels.ClosedByInterruptException;
+import java.util.concurrent.CompletionException;
 import org.jspecify.annotations.Nullable;
 
 /** What a work ended in: a value, a failure, or, in a batch, neither. */
@@ -16,6 +17,18 @@ record Outcome<V extends @Nullable Object>(
 
   static <V extends @Nullable Object> Outcome<V> failure(Throwable failure) {
     return new Outcome<>(null, failure, false);
+  }
+
+  /**
+   * What a stage has completed with; a {@code CompletionException} around its failure is removed.
+   */
+  static <V extends @Nullable Object> Outcome<V> ofStage(
+      @Nullable V value, @Nullable Throwable failure) {
+    if (failure == null) {
+      return value(value);
+    }
+    Throwable cause = failure.getCause();
+    return failure(failure instanceof CompletionException && cause != null ? cause : failure);
   }
 
   static <V extends @Nullable Object> Outcome<V> absentFromBatch() {
