@@ -65,7 +65,7 @@ final class Batch<K, V extends @Nullable Object, E extends Exception> {
           failure instanceof InterruptedException ? Departure.INTERRUPTED : Departure.CANCELLED;
       for (Part part : parts) {
         if (part.seat == null && !part.concluded) {
-          flights.land(part.flight, Outcome.failure(failure));
+          flights.conclude(part.flight, Outcome.failure(failure), true);
         }
       }
       throw failure;
@@ -80,15 +80,8 @@ final class Batch<K, V extends @Nullable Object, E extends Exception> {
 
   private void lead(List<Part> led) {
     if (!led.isEmpty()) {
-      @Nullable Throwable failure = ask(led);
-      boolean interrupted = Thread.currentThread().isInterrupted();
-      for (Part part : led) {
-        flights.conclude(part.flight, requireNonNull(part.outcome), interrupted);
-        part.concluded = true;
-      }
-      if (failure != null) {
-        Outcome.failure(failure).get();
-      }
+      perform(led);
+      requireNonNull(led.get(0).outcome).get();
     }
   }
 
@@ -96,33 +89,41 @@ final class Batch<K, V extends @Nullable Object, E extends Exception> {
     seat.herd().attend(seat);
     part.outcome = seat.awaitTurn(performer);
     if (part.outcome == null) {
-      ask(List.of(part));
-      flights.conclude(part.flight, requireNonNull(part.outcome), part.flight.workEnded());
+      perform(List.of(part));
     }
     requireNonNull(part.outcome).get();
   }
 
-  /** Has the work answer some of the keys; returns what it failed of, if it did. */
-  private @Nullable Throwable ask(List<Part> asked) {
-    Set<K> keys = new LinkedHashSet<>();
-    asked.forEach(part -> keys.add(part.key));
-    Throwable failure =
-        performer
-            .perform(
-                new Performance<@Nullable K>(flights, null),
-                () -> {
-                  Map<? extends K, ? extends V> values =
-                      requireNonNull(
-                          work.perform(Collections.unmodifiableSet(keys)),
-                          "the map that the work returned");
-                  asked.forEach(part -> part.outcome = answer(values, part.key));
-                  return true;
-                })
-            .failure();
-    if (failure != null) {
+  /**
+   * Has the work answer some of the keys, and concludes their flights. All that is one performance:
+   * who is told of the first flight may wait for the second.
+   */
+  private void perform(List<Part> asked) {
+    performer
+        .perform(
+            new Performance<@Nullable K>(flights, null),
+            () -> {
+              ask(asked);
+              for (Part part : asked) {
+                flights.concludeHere(part.flight, requireNonNull(part.outcome));
+                part.concluded = true;
+              }
+              return true;
+            })
+        .get();
+  }
+
+  private void ask(List<Part> asked) {
+    try {
+      Set<K> keys = new LinkedHashSet<>();
+      asked.forEach(part -> keys.add(part.key));
+      Map<? extends K, ? extends V> values =
+          requireNonNull(
+              work.perform(Collections.unmodifiableSet(keys)), "the map that the work returned");
+      asked.forEach(part -> part.outcome = answer(values, part.key));
+    } catch (Throwable failure) {
       asked.forEach(part -> part.outcome = Outcome.failure(failure));
     }
-    return failure;
   }
 
   private Outcome<V> answer(Map<? extends K, ? extends V> values, K key) {

@@ -47,6 +47,7 @@ final class CallFuture<V extends @Nullable Object> extends CompletableFuture<V> 
 
   @Override
   public boolean completeExceptionally(Throwable failure) {
+    requireNonNull(failure, "failure");
     leave(failure instanceof TimeoutException ? Departure.TIMED_OUT : Departure.CANCELLED);
     return super.completeExceptionally(failure);
   }
@@ -80,6 +81,7 @@ final class CallFuture<V extends @Nullable Object> extends CompletableFuture<V> 
 
   @Override
   public void obtrudeException(Throwable failure) {
+    requireNonNull(failure, "failure");
     leave(Departure.CANCELLED);
     super.obtrudeException(failure);
   }

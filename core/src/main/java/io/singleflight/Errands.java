@@ -72,6 +72,22 @@ final class Errands {
     }
   }
 
+  /**
+   * The same for the work of another caller: never on this thread, which may have its own to go on
+   * with, or be the work's to wait for; and never in its context.
+   */
+  void executeElsewhere(Runnable task, Consumer<Throwable> orElse) {
+    if (custom == null) {
+      execute(task, orElse);
+      return;
+    }
+    try {
+      standard.execute(() -> execute(task, orElse));
+    } catch (Throwable noThread) {
+      orElse.accept(noThread);
+    }
+  }
+
   /** Completes the futures of followers, each in a task of its own; the caller pays for one. */
   <V extends @Nullable Object> void deliver(Herd<?, V> herd, Outcome<V> outcome) {
     Runnable all =

@@ -113,23 +113,17 @@ final class Flight<K, V extends @Nullable Object> extends Performance<K> {
     return now instanceof Herd<?, ?> herd ? herd.isLive() : now != LANDED;
   }
 
-  /** Makes this flight unjoinable; returns false if it was so already. */
-  boolean detach() {
-    Herd<K, V> herd = herd();
-    return herd != null && herd.detach();
-  }
-
   /** Returns the herd of the flight that waits behind this one, or null. */
   @SuppressWarnings("unchecked")
   @Nullable Herd<K, V> waitingBehind() {
     return state instanceof Herd<?, ?> herd ? ((Herd<K, V>) herd).waitingBehind() : null;
   }
 
-  /** Tells, on its thread, that the work has ended; returns whether the thread is interrupted. */
-  boolean workEnded() {
-    return state instanceof Herd<?, ?> herd
-        ? herd.workEnded()
-        : Thread.currentThread().isInterrupted();
+  /** Tells, on its thread, that the work has ended. */
+  void workEnded() {
+    if (state instanceof Herd<?, ?> herd) {
+      herd.workEnded();
+    }
   }
 
   /** Returns how this flight looks now, or null if it is joinable no more. */
@@ -143,7 +137,7 @@ final class Flight<K, V extends @Nullable Object> extends Performance<K> {
   }
 
   Duration age(long now) {
-    return Duration.ofNanos(now - registeredAt);
+    return Duration.ofNanos(Math.max(0, now - registeredAt));
   }
 
   String describe() {

@@ -72,7 +72,7 @@ final class Herd<K, V extends @Nullable Object> {
   /** When the flight was registered, or first noticed by others, if it was not timed. */
   private final long since;
 
-  private final Thread registrant = Thread.currentThread();
+  private final Thread registrant;
 
   // written under the monitor, read without
   private volatile @Nullable Performer performer;
@@ -97,23 +97,24 @@ final class Herd<K, V extends @Nullable Object> {
   private @Nullable Herd<K, V> successor;
   private @Nullable CompletionStage<?> stage;
 
-  private Herd(Flight<K, V> flight, @Nullable FlightEvent event, Phase phase) {
+  private Herd(Flight<K, V> flight, @Nullable FlightEvent event, Phase phase, Thread registrant) {
     this.flight = flight;
     this.event = event;
     this.phase = phase;
+    this.registrant = registrant;
     this.since =
         flight.registeredAt == Flight.UNTIMED ? flight.instance.now() : flight.registeredAt;
   }
 
   /** The herd of a flight whose leader performs, and has no seat. */
   Herd(Flight<K, V> flight, @Nullable FlightEvent event, Performer performer) {
-    this(flight, event, Phase.RUNNING);
+    this(flight, event, Phase.RUNNING, performer.thread);
     this.performer = performer;
   }
 
   /** The herd of a flight whose first caller has a seat, and leads it unless it is queued. */
   Herd(Flight<K, V> flight, @Nullable FlightEvent event, Phase phase, Seat<K, V> seat) {
-    this(flight, event, phase);
+    this(flight, event, phase, Thread.currentThread());
     append(seat);
     if (phase == Phase.QUEUED) {
       leaderAboard = false;
@@ -182,11 +183,17 @@ final class Herd<K, V extends @Nullable Object> {
     return !detached && phase != Phase.ENDED;
   }
 
-  /** Makes the flight unjoinable; returns false if it was so already. */
-  synchronized boolean detach() {
-    boolean wasLive = isLive();
+  /**
+   * A flight has become unjoinable, if it was not so already; another may have waited behind it.
+   */
+  record Detached<K, V extends @Nullable Object>(boolean wasLive, @Nullable Herd<K, V> behind) {}
+
+  /** Makes the flight unjoinable, and lets go of the one that waits behind it. */
+  synchronized Detached<K, V> detach() {
+    Detached<K, V> before = new Detached<>(isLive(), waitingBehind());
     detached = true;
-    return wasLive;
+    successor = null;
+    return before;
   }
 
   // Performing
@@ -206,6 +213,16 @@ final class Herd<K, V extends @Nullable Object> {
     return phase == Phase.VACANT ? elect() : null;
   }
 
+  /**
+   * Detaches this flight if nobody can perform it and another waits behind it. Its callers are
+   * batches that wait elsewhere, and those behind, who can perform, shall not wait for them.
+   */
+  synchronized boolean makesWay() {
+    boolean makesWay = phase == Phase.VACANT && waitingBehind() != null;
+    detached |= makesWay;
+    return makesWay;
+  }
+
   /** Begins the work of the caller that was appointed; returns false if it is so no more. */
   synchronized boolean begin(Seat<K, V> seat, @Nullable Performer by) {
     if (phase != Phase.ASSIGNED || leader != seat) {
@@ -220,16 +237,14 @@ final class Herd<K, V extends @Nullable Object> {
   }
 
   /**
-   * Tells, on its thread, that the work has ended; returns whether the thread is interrupted. From
-   * here on no interrupt of this library's reaches the thread, and none is left behind.
+   * Tells, on its thread, that the work has ended. From here on no interrupt of this library's
+   * reaches the thread, and none is left behind.
    */
-  synchronized boolean workEnded() {
+  synchronized void workEnded() {
     performer = null;
-    boolean interrupted = Thread.currentThread().isInterrupted();
     if (interruptedByLibrary) {
       Thread.interrupted();
     }
-    return interrupted;
   }
 
   /** Tells that the execution goes on as a stage; returns false if it is to be cancelled. */
@@ -399,7 +414,10 @@ final class Herd<K, V extends @Nullable Object> {
    */
   @Nullable Performer awaited() {
     Herd<K, V> ahead = behind;
-    return ahead != null ? ahead.performer : performer;
+    if (ahead == null) {
+      return performer;
+    }
+    return ahead.isLive() ? ahead.performer : null;
   }
 
   synchronized @Nullable InFlight<K> snapshot(long now) {

@@ -9,9 +9,11 @@ final class Listeners<K> {
 
   private record Guarded<K>(FlightListener<? super K> listener, AtomicBoolean logged) {}
 
+  private final String instance;
   private final List<Guarded<K>> all;
 
-  Listeners(List<FlightListener<? super K>> listeners) {
+  Listeners(String instance, List<FlightListener<? super K>> listeners) {
+    this.instance = instance;
     all = listeners.stream().map(each -> new Guarded<K>(each, new AtomicBoolean())).toList();
   }
 
@@ -25,10 +27,22 @@ final class Listeners<K> {
         event.accept(each.listener());
       } catch (Throwable failure) {
         if (each.logged().compareAndSet(false, true)) {
-          System.getLogger("io.singleflight")
-              .log(System.Logger.Level.WARNING, "a flight listener failed, logged once", failure);
+          log(each.listener().getClass(), failure);
         }
       }
+    }
+  }
+
+  private void log(Class<?> listener, Throwable failure) {
+    try {
+      System.getLogger("io.singleflight")
+          .log(
+              System.Logger.Level.WARNING,
+              "the listener %s of %s failed; this is logged once"
+                  .formatted(listener.getName(), instance),
+              failure);
+    } catch (Throwable unheard) {
+      // A logger that fails changes nothing either.
     }
   }
 }

@@ -65,7 +65,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
         options.maxJoinAge == null ? Long.MAX_VALUE : NANOSECONDS.convert(options.maxJoinAge);
     this.maxFollowers = options.maxFollowers;
     this.handOffOn = options.handOffOn;
-    this.listeners = new Listeners<>(options.listeners);
+    this.listeners = new Listeners<>(options.name, options.listeners);
     this.nanoClock = nanoClock;
     this.timed = options.maxJoinAge != null || !listeners.isEmpty();
   }
@@ -98,13 +98,15 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     long nanos = NANOSECONDS.convert(requireNonNull(timeout, "timeout"));
     requireNonNull(work, "work");
     failIfInterrupted();
-    Outcome<V> outcome = null;
-    if (nanos > 0) {
-      long start = System.nanoTime();
-      Seat<K, V> seat = Seat.ofThread(own -> performOnExecutor(own, key, work));
-      enter(key, hash, seat, this::appoint);
-      outcome = seat.await(start, nanos);
+    if (nanos <= 0) {
+      throw new TimeoutException(
+          "a timeout of %s leaves no time for %s; give more than zero"
+              .formatted(timeout, Flight.describe(key, this)));
     }
+    long start = System.nanoTime();
+    Seat<K, V> seat = Seat.ofThread(own -> performOnExecutor(own, key, work));
+    enter(key, hash, seat, this::start);
+    Outcome<V> outcome = seat.await(start, nanos);
     if (outcome == null) {
       throw new TimeoutException(
           "%s did not land within %s".formatted(Flight.describe(key, this), timeout));
@@ -116,7 +118,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
   public CompletableFuture<V> submit(K key, Work<? super K, ? extends V, ?> work) {
     int hash = hash(key);
     requireNonNull(work, "work");
-    return futureOf(key, hash, own -> performOnExecutor(own, key, work), this::appoint);
+    return futureOf(key, hash, own -> performOnExecutor(own, key, work), this::start);
   }
 
   @Override
@@ -133,13 +135,14 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
       Collection<? extends K> keys, BatchWork<K, V, E> work) throws E, InterruptedException {
     Map<K, Integer> hashes = new LinkedHashMap<>();
     for (K key : requireNonNull(keys, "keys")) {
-      hashes.put(key, hash(key));
+      hashes.put(key, hash(requireNonNull(key, "a key in keys")));
     }
     requireNonNull(work, "work");
     failIfInterrupted();
     hashes.forEach((key, hash) -> {
       Flight<K, V> flight = table.find(key, hash);
       if (flight != null) {
+        detachIfTooOld(flight);
         Performer.failIfOwn(flight);
       }
     });
@@ -164,13 +167,17 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     boolean detached = false;
     Flight<K, V> flight = table.find(key, hash);
     while (flight != null && !detached) {
-      detached = flight.detach();
-      Herd<K, V> waiting = flight.waitingBehind();
-      table.remove(flight);
-      if (waiting != null) {
-        detached |= waiting.detach();
-        table.remove(waiting.flight);
-        appoint(waiting.promote());
+      Herd<K, V> herd = flight.herd();
+      if (herd != null) {
+        Herd.Detached<K, V> before = herd.detach();
+        detached = before.wasLive();
+        table.remove(flight);
+        Herd<K, V> behind = before.behind();
+        if (behind != null) {
+          detached |= behind.detach().wasLive();
+          table.remove(behind.flight);
+          appoint(behind.promote());
+        }
       }
       flight = table.find(key, hash);
     }
@@ -230,9 +237,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
 
   /** Takes a seat on a flight or on the one that waits behind it; returns false if it is gone. */
   private boolean join(Flight<K, V> found, Seat<K, V> seat) {
-    if (maxJoinAge != Long.MAX_VALUE && now() - found.registeredAt > maxJoinAge) {
-      found.detach();
-    }
+    detachIfTooOld(found);
     // A future may wait behind the work of its own thread: that is no deadlock.
     if (seat.future == null || freshness == Freshness.RUNNING) {
       Performer.failIfOwn(found);
@@ -267,6 +272,15 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     return false;
   }
 
+  private void detachIfTooOld(Flight<K, V> found) {
+    if (maxJoinAge != Long.MAX_VALUE && now() - found.registeredAt > maxJoinAge) {
+      Herd<K, V> herd = found.herd();
+      if (herd != null) {
+        herd.detach();
+      }
+    }
+  }
+
   /* A batch attends later, when it waits in that seat. */
   private void attend(Herd<K, V> herd, Seat<K, V> seat) {
     if (seat.countsAsFollower) {
@@ -274,18 +288,27 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     }
   }
 
+  /** Hands this caller's own work to the executor. */
+  private void start(Seat<K, V> seat) {
+    errands.execute(() -> takeOver(seat), refusal -> refused(seat, refusal));
+  }
+
   /** Has a caller perform its work: wakes its thread, or hands the work to the executor. */
   private void appoint(@Nullable Seat<K, V> seat) {
     if (seat != null && seat.takeOver != null) {
-      errands.execute(
-          () -> seat.takeOver.accept(seat),
-          refusal -> {
-            if (seat.herd().begin(seat, null)) {
-              land(seat.flight(), Outcome.failure(refusal));
-            }
-          });
+      errands.executeElsewhere(() -> takeOver(seat), refusal -> refused(seat, refusal));
     } else if (seat != null) {
       LockSupport.unpark(seat.thread);
+    }
+  }
+
+  private void takeOver(Seat<K, V> seat) {
+    requireNonNull(seat.takeOver).accept(seat);
+  }
+
+  private void refused(Seat<K, V> seat, Throwable refusal) {
+    if (seat.herd().begin(seat, null)) {
+      land(seat.flight(), Outcome.failure(refusal));
     }
   }
 
@@ -304,12 +327,12 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
       value = work.perform(performance.key);
     } catch (Throwable failure) {
       performer.end(performance);
-      conclude(flight, Outcome.failure(failure), flight.workEnded());
+      concludeHere(flight, Outcome.failure(failure));
       throw failure;
     }
     performer.end(performance);
     if (!landAlone(flight, Ending.VALUE)) {
-      conclude(flight, Outcome.value(value), flight.workEnded());
+      concludeHere(flight, Outcome.value(value));
     }
     return value;
   }
@@ -336,43 +359,56 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
         performer.perform(
             new Performance<>(this, key),
             () -> requireNonNull(work.apply(key), "the stage that the work returned"));
-    boolean interrupted = herd.workEnded();
+    boolean leadersOwn = isLeadersOwn(begun, Thread.currentThread().isInterrupted());
+    herd.workEnded();
     try {
       CompletionStage<? extends V> stage = begun.get();
       if (!herd.continueAs(stage)) {
         Herd.cancel(stage);
         return;
       }
-      stage.whenComplete(
-          (value, failure) -> conclude(herd.flight, Outcome.ofStage(value, failure), false));
+      stage.whenComplete((value, failure) -> {
+        Outcome<V> outcome = Outcome.ofStage(value, failure);
+        conclude(herd.flight, outcome, isLeadersOwn(outcome, false));
+      });
     } catch (Throwable failure) {
-      conclude(herd.flight, Outcome.failure(failure), interrupted);
+      conclude(herd.flight, Outcome.failure(failure), leadersOwn);
     }
   }
 
   // Ending
 
+  /** Concludes a flight on the thread that performed its work. */
+  void concludeHere(Flight<K, V> flight, Outcome<V> outcome) {
+    // First: should the predicate call for this key, then the thread that performs it is known.
+    boolean leadersOwn = isLeadersOwn(outcome, Thread.currentThread().isInterrupted());
+    flight.workEnded();
+    conclude(flight, outcome, leadersOwn);
+  }
+
   /** Lands a flight, or hands it off if its failure was the leader's own and others are aboard. */
-  void conclude(Flight<K, V> flight, Outcome<V> outcome, boolean interrupted) {
+  void conclude(Flight<K, V> flight, Outcome<V> outcome, boolean leadersOwn) {
     Throwable failure = outcome.failure();
-    if (failure == null || !handOff(flight, failure, interrupted)) {
+    if (failure == null || !leadersOwn || !handOff(flight, failure)) {
       land(flight, outcome);
     }
   }
 
-  private boolean handOff(Flight<K, V> flight, Throwable failure, boolean interrupted) {
-    Herd<K, V> herd = isLeadersOwn(failure, interrupted) ? flight.herd() : null;
+  private boolean handOff(Flight<K, V> flight, Throwable failure) {
+    Herd<K, V> herd = flight.herd();
     Herd.HandOff<K, V> handOff = herd == null ? null : herd.handOff(failure);
-    if (handOff == null) {
+    if (herd == null || handOff == null) {
       return false;
     }
-    appoint(handOff.appointed());
-    listeners.tell(listener -> listener.handedOff(flight.key, failure));
     Seat<K, V> former = handOff.former();
+    if (former != null) {
+      LockSupport.unpark(former.thread);
+    }
+    appoint(handOff.appointed());
+    makeWay(herd);
+    listeners.tell(listener -> listener.handedOff(flight.key, failure));
     if (former != null && former.future != null) {
       former.future.deliver(Outcome.failure(failure));
-    } else if (former != null) {
-      LockSupport.unpark(former.thread);
     }
     return true;
   }
@@ -389,8 +425,8 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
       Seat<K, V> next = retire(herd);
       CallFuture<V> leaders = herd.leaderFuture();
       herd.publish(outcome);
-      errands.deliver(herd, outcome);
       appoint(next);
+      errands.deliver(herd, outcome);
       ended(flight, herd.event, ending, callers);
       if (leaders != null) {
         leaders.deliver(outcome);
@@ -407,9 +443,15 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     return alone;
   }
 
-  /*
-   * Takes an ended flight out of the table and gives the one that waits behind it its turn; returns
-   * whom to appoint. That is the last thing to do: an executor may run the whole work inline.
+  private void makeWay(Herd<K, V> herd) {
+    if (herd.makesWay()) {
+      appoint(retire(herd));
+    }
+  }
+
+  /**
+   * Takes a flight that is joinable no more out of the table and gives the one that waits behind it
+   * its turn; returns whom to appoint. That comes before all user code, which may wait for it.
    */
   private @Nullable Seat<K, V> retire(Herd<K, V> herd) {
     Herd<K, V> waiting = herd.waitingBehind();
@@ -425,18 +467,20 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
   }
 
   private void ended(Flight<K, V> flight, @Nullable FlightEvent event, Ending ending, int callers) {
+    if (event != null) {
+      event.commit(flight, ending, callers);
+    }
     if (!listeners.isEmpty()) {
       Duration duration = flight.age(now());
       listeners.tell(listener -> listener.ended(flight.key, ending, duration, callers));
     }
-    if (event != null) {
-      event.commit(flight, ending, callers);
-    }
   }
 
-  private boolean isLeadersOwn(Throwable failure, boolean interrupted) {
+  private boolean isLeadersOwn(Outcome<?> outcome, boolean interrupted) {
+    Throwable failure = outcome.failure();
     try {
-      return interrupted || Outcome.isInterruption(failure) || handOffOn.test(failure);
+      return failure != null
+          && (interrupted || Outcome.isInterruption(failure) || handOffOn.test(failure));
     } catch (Throwable undecided) {
       return false;
     }
@@ -449,11 +493,12 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     if (departed == null) {
       return false;
     }
-    Seat<K, V> next = departed.last() ? retire(herd) : departed.appointed();
+    appoint(departed.last() ? retire(herd) : departed.appointed());
     if (departed.last()) {
       herd.cancel();
+    } else {
+      makeWay(herd);
     }
-    appoint(next);
     listeners.tell(listener -> listener.left(herd.flight.key, departure));
     if (departed.last()) {
       ended(herd.flight, herd.event, Ending.ABANDONED, 0);

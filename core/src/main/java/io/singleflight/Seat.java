@@ -133,7 +133,7 @@ final class Seat<K, V extends @Nullable Object> {
         }
         if (Thread.interrupted()) {
           if (leave(Departure.INTERRUPTED)) {
-            throw new InterruptedException();
+            throw new InterruptedException("interrupted while waiting for " + flight().describe());
           }
           interrupted = true;
         } else if (appointed && takeOver == null) {

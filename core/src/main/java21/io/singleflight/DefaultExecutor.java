@@ -9,7 +9,8 @@ final class DefaultExecutor {
   private DefaultExecutor() {}
 
   static Executor named(String name) {
-    ThreadFactory factory = Thread.ofVirtual().name(name + "-", 0).factory();
+    ThreadFactory factory =
+        Thread.ofVirtual().name(name + "-", 0).inheritInheritableThreadLocals(false).factory();
     return task -> factory.newThread(task).start();
   }
 }

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutorService;
@@ -242,5 +243,30 @@ class ClockTest {
       }
       return null;
     });
+  }
+
+  /** Who looks on has looked at the clock before the flight was registered. */
+  @Test
+  void age_flightIsYoungerThanTheLook_isZero() throws Exception {
+    SingleFlight<String, Long> flights = SingleFlight.<String, Long>builder().build(this::look);
+    assertThat(onCallersThread(() -> ageAfter(flights, -MICROSECOND))).isZero();
+  }
+
+  /** A batch inside a work that is too old to be joined leads a new flight, as a call does. */
+  @Test
+  void callAll_insideAWorkPastMaxJoinAge_leadsANewFlight() throws Exception {
+    SingleFlight<String, Long> flights =
+        SingleFlight.<String, Long>builder()
+            .maxJoinAge(Duration.ofNanos(MICROSECOND))
+            .build(this::look);
+    long answer =
+        onCallersThread(() ->
+            flights.call(
+                "a",
+                key -> {
+                  clock.addAndGet(MICROSECOND + 1);
+                  return flights.callAll(List.of("a"), keys -> Map.of("a", 7L)).get("a");
+                }));
+    assertThat(answer).isEqualTo(7);
   }
 }

@@ -1,6 +1,7 @@
 package io.singleflight;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatNullPointerException;
 import static org.awaitility.Awaitility.await;
 
 import java.lang.reflect.Field;
@@ -295,5 +296,81 @@ class RegressionTest {
     threads.execute(() -> first.cancel(true));
     assertThat(second.get(20, TimeUnit.SECONDS)).isEqualTo(2);
     interrupted.await();
+  }
+
+  @Test
+  void future_completedWithNoFailure_changesNothing() throws Exception {
+    SingleFlight<String, Integer> flights = SingleFlight.create();
+    CompletableFuture<Integer> future = flights.submit("a", this::untilGate);
+    assertThatNullPointerException().isThrownBy(() -> future.completeExceptionally(null));
+    assertThatNullPointerException().isThrownBy(() -> future.obtrudeException(null));
+    gate.countDown();
+    assertThat(future.get()).isEqualTo(1);
+  }
+
+  /** The work of a follower would see what the leader's thread handed down. */
+  @Test
+  void handOff_inheritableThreadLocals_areNotHandedDown() throws Exception {
+    InheritableThreadLocal<String> user = new InheritableThreadLocal<>();
+    SingleFlight<String, String> flights = SingleFlight.create();
+    CountDownLatch begun = new CountDownLatch(1);
+    Thread leader =
+        new Thread(() -> {
+          user.set("the leader");
+          try {
+            flights.call(
+                "a",
+                key -> {
+                  begun.countDown();
+                  new CountDownLatch(1).await();
+                  return "never";
+                });
+          } catch (InterruptedException expected) {
+            Thread.currentThread().interrupt();
+          }
+        });
+    leader.start();
+    begun.await();
+    CompletableFuture<String> follower = flights.submit("a", key -> "seen: " + user.get());
+    leader.interrupt();
+    assertThat(follower.get()).isEqualTo("seen: null");
+  }
+
+  /**
+   * Between a hand-off and the next work, nobody performs; who opened the herd is not the leader.
+   */
+  @Test
+  void inFlight_nobodyPerformsAfterAHandOff_namesTheLeaderThatWas() throws Exception {
+    AtomicReference<Runnable> held = new AtomicReference<>();
+    SingleFlight<String, Integer> flights =
+        SingleFlight.<String, Integer>builder().executor(held::set).build();
+    CountDownLatch begun = new CountDownLatch(1);
+    Thread leader =
+        new Thread(
+            () -> {
+              try {
+                flights.call(
+                    "a",
+                    key -> {
+                      begun.countDown();
+                      new CountDownLatch(1).await();
+                      return 0;
+                    });
+              } catch (InterruptedException expected) {
+                Thread.currentThread().interrupt();
+              }
+            },
+            "the leader that was");
+    leader.start();
+    begun.await();
+    CompletableFuture<Integer> follower = flights.submit("a", key -> 2);
+    leader.interrupt();
+    await().until(() -> held.get() != null);
+    assertThat(flights.inFlight())
+        .singleElement()
+        .extracting(InFlight::leader)
+        .isEqualTo("the leader that was");
+    held.get().run();
+    assertThat(follower.get()).isEqualTo(2);
   }
 }

@@ -470,11 +470,11 @@ public abstract class IsolationContract extends Contract {
             options -> options.executor(tasks::add));
     scene.leadersWork.fails(new InterruptedException());
     scene.leader.failure();
+    awaitThat(() -> assertThat(tasks).isNotEmpty());
     Caller heir = scene.followers.get(0);
     heir.leave();
     heir.failure();
     awaitThat(() -> assertThat(scene.flights.inFlight()).isEmpty());
-    assertThat(tasks).isNotEmpty();
     scene.followersWouldReturn("too late");
     tasks.forEach(Runnable::run);
     assertThat(scene.followersExecutions()).isZero();

@@ -1,0 +1,375 @@
+package io.singleflight;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.awaitility.Awaitility.await;
+
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Executor;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * User code that runs between the end of one flight and the next: a cancelled stage's cleanup, a
+ * future's callback, a predicate, an executor that runs its tasks inline. It may ask for the same
+ * key, and whoever waits for that flight must not wait for this code.
+ */
+@Timeout(60)
+class HandOverTest {
+
+  private static final Duration LONG = Duration.ofMinutes(5);
+
+  private final ExecutorService threads = Executors.newCachedThreadPool();
+  private final CountDownLatch gate = new CountDownLatch(1);
+
+  @AfterEach
+  void stopThreads() {
+    gate.countDown();
+    threads.shutdownNow();
+  }
+
+  static Executor inline() {
+    return Runnable::run;
+  }
+
+  static Executor refusing() {
+    return task -> {
+      throw new RejectedExecutionException("full");
+    };
+  }
+
+  static List<Executor> executors() {
+    return List.of(inline(), refusing());
+  }
+
+  private static SingleFlight.Builder<String, String> next() {
+    return SingleFlight.<String, String>builder().freshness(Freshness.NEXT);
+  }
+
+  /** Starts a call on a thread of its own, and returns when that waits. */
+  private static FutureTask<String> waiting(Callable<String> call) {
+    FutureTask<String> task = new FutureTask<>(call);
+    Thread thread = new Thread(task);
+    thread.start();
+    await().until(() -> thread.getState() == Thread.State.WAITING);
+    return task;
+  }
+
+  private String untilGate(String value) throws InterruptedException {
+    gate.await();
+    return value;
+  }
+
+  @Test
+  void cancellation_asksForTheKeyItself_holdsUpNobody() throws Exception {
+    SingleFlight<String, String> flights = next().build();
+    CompletableFuture<String> stage = new CompletableFuture<>();
+    CompletableFuture<String> cleanup =
+        stage.handle((value, failure) -> flights.submit("a", key -> "by the cleanup").join());
+    CompletableFuture<String> only = flights.callAsync("a", key -> stage);
+    FutureTask<String> behind = waiting(() -> flights.call("a", key -> "by the next"));
+    Future<Boolean> cancelled = threads.submit(() -> only.cancel(true));
+    assertThat(behind.get()).isEqualTo("by the next");
+    assertThat(cleanup.get()).isIn("by the cleanup", "by the next");
+    assertThat(cancelled.get()).isTrue();
+  }
+
+  @Test
+  void cancellation_takesItsTime_holdsUpNobody() throws Exception {
+    SingleFlight<String, String> flights = next().build();
+    CompletableFuture<String> stage = new CompletableFuture<>();
+    CompletableFuture<String> only = flights.callAsync("a", key -> stage);
+    stage.whenComplete((value, failure) -> await().until(() -> gate.getCount() == 0));
+    FutureTask<String> behind = waiting(() -> flights.call("a", key -> "by the next"));
+    threads.execute(() -> only.cancel(true));
+    assertThat(behind.get()).isEqualTo("by the next");
+  }
+
+  @ParameterizedTest
+  @MethodSource("executors")
+  void callback_onTheLandingThread_mayWaitForTheNextFlight(Executor executor) throws Exception {
+    SingleFlight<String, String> flights = next().executor(executor).build();
+    CountDownLatch ahead = new CountDownLatch(1);
+    CountDownLatch begun = new CountDownLatch(1);
+    FutureTask<String> first =
+        waiting(() ->
+            flights.call(
+                "a",
+                key -> {
+                  ahead.await();
+                  return "first";
+                }));
+    FutureTask<String> second =
+        waiting(() ->
+            flights.call(
+                "a",
+                key -> {
+                  begun.countDown();
+                  return untilGate("second");
+                }));
+    CompletableFuture<String> told =
+        flights
+            .submit("a", key -> "never")
+            .thenApply(value -> value + ", then " + call(flights, "a", "its callback"));
+    ahead.countDown();
+    begun.await();
+    FutureTask<String> third = waiting(() -> flights.call("a", key -> "third"));
+    gate.countDown();
+    assertThat(told.get()).isIn("second, then third", "second, then its callback");
+    assertThat(first.get() + second.get() + third.get()).startsWith("firstsecond");
+  }
+
+  private static String call(SingleFlight<String, String> flights, String key, String value) {
+    try {
+      return flights.call(key, asked -> value);
+    } catch (InterruptedException unexpected) {
+      throw new AssertionError(unexpected);
+    }
+  }
+
+  /** The flight is vacant until its batch is through with another key; those behind can perform. */
+  @Test
+  void handOff_onlyABusyBatchAboard_letsTheFlightBehindGoFirst() throws Exception {
+    SingleFlight<String, String> flights = next().build();
+    CountDownLatch ahead = new CountDownLatch(1);
+    CountDownLatch begun = new CountDownLatch(1);
+    AtomicReference<Thread> leader = new AtomicReference<>();
+    FutureTask<String> first =
+        waiting(() ->
+            flights.call(
+                "a",
+                key -> {
+                  ahead.await();
+                  return "first";
+                }));
+    FutureTask<String> interrupted =
+        waiting(() ->
+            flights.call(
+                "a",
+                key -> {
+                  leader.set(Thread.currentThread());
+                  begun.countDown();
+                  new CountDownLatch(1).await();
+                  return "never";
+                }));
+    Future<Map<String, String>> batch =
+        threads.submit(() -> flights.callAll(List.of("slow", "a"), this::slowly));
+    await().until(() -> flights.inFlight().stream().mapToInt(InFlight::callers).sum() == 4);
+    ahead.countDown();
+    begun.await();
+    FutureTask<String> behind = waiting(() -> flights.call("a", key -> "by the next"));
+    leader.get().interrupt();
+    assertThat(behind.get()).isEqualTo("by the next");
+    assertThat(batch).isNotDone();
+    gate.countDown();
+    assertThat(batch.get()).isEqualTo(Map.of("slow", "by the batch", "a", "by the batch"));
+    assertThat(first.get()).isEqualTo("first");
+    assertThatThrownBy(interrupted::get).hasCauseInstanceOf(InterruptedException.class);
+    assertThat(flights.inFlight()).isEmpty();
+  }
+
+  private Map<String, String> slowly(Set<String> keys) throws InterruptedException {
+    gate.await();
+    Map<String, String> values = new HashMap<>();
+    keys.forEach(key -> values.put(key, "by the batch"));
+    return values;
+  }
+
+  /** Each hand-off inside the one before would take the stack to its end, and the key with it. */
+  @Test
+  void handOff_manyTimesOverAnInlineExecutor_landsForAll() throws Exception {
+    SingleFlight<String, String> flights =
+        SingleFlight.<String, String>builder()
+            .executor(inline())
+            .handOffOn(IllegalArgumentException.class::isInstance)
+            .build();
+    FutureTask<String> first =
+        waiting(() ->
+            flights.call(
+                "a",
+                key -> {
+                  gate.await();
+                  throw new IllegalArgumentException("the leader's own");
+                }));
+    AtomicInteger executions = new AtomicInteger();
+    List<CompletableFuture<String>> heirs =
+        java.util.stream.Stream.generate(() ->
+                flights.submit(
+                    "a",
+                    key -> {
+                      executions.incrementAndGet();
+                      throw new IllegalArgumentException("the heir's own");
+                    }))
+            .limit(3_000)
+            .toList();
+    gate.countDown();
+    assertThatThrownBy(first::get).hasCauseInstanceOf(IllegalArgumentException.class);
+    for (CompletableFuture<String> heir : heirs) {
+      assertThatThrownBy(heir::get)
+          .isInstanceOf(ExecutionException.class)
+          .hasCauseInstanceOf(IllegalArgumentException.class);
+    }
+    assertThat(executions).hasValue(3_000);
+    assertThat(flights.inFlight()).isEmpty();
+  }
+
+  @Test
+  void leave_beforeItsTaskBegan_doesNotPerformTheNextLeadersWork() throws Exception {
+    AtomicBoolean busy = new AtomicBoolean(true);
+    SingleFlight<String, String> flights =
+        SingleFlight.<String, String>builder()
+            .executor(task -> {
+              if (!busy.getAndSet(false)) {
+                task.run();
+              }
+            })
+            .build();
+    AtomicReference<Thread> hasty = new AtomicReference<>();
+    FutureTask<String> leaver = new FutureTask<>(() -> flights.call("a", LONG, key -> "never"));
+    hasty.set(new Thread(leaver));
+    hasty.get().start();
+    await().until(() -> !flights.inFlight().isEmpty());
+    FutureTask<String> patient =
+        new FutureTask<>(() -> flights.call("a", LONG, key -> untilGate("by the patient")));
+    threads.execute(patient);
+    await().until(() -> flights.inFlight().get(0).callers() == 2);
+    hasty.get().interrupt();
+    assertThatThrownBy(leaver::get)
+        .hasCauseInstanceOf(InterruptedException.class)
+        .hasMessageContaining("waiting for the flight of key a of singleflight");
+    gate.countDown();
+    assertThat(patient.get()).isEqualTo("by the patient");
+  }
+
+  @Test
+  void handOffOn_predicateAsksForTheKeyItself_failsAtOnceAndMeansNo() throws Exception {
+    AtomicReference<SingleFlight<String, String>> itself = new AtomicReference<>();
+    AtomicReference<Throwable> refused = new AtomicReference<>();
+    SingleFlight<String, String> flights =
+        SingleFlight.<String, String>builder()
+            .handOffOn(failure -> {
+              try {
+                call(itself.get(), "a", "by the predicate");
+              } catch (FlightDeadlockException deadlock) {
+                refused.set(deadlock);
+                throw deadlock;
+              }
+              return true;
+            })
+            .build();
+    itself.set(flights);
+    FutureTask<String> leader =
+        waiting(() ->
+            flights.call(
+                "a",
+                key -> {
+                  gate.await();
+                  throw new IllegalStateException("the key's");
+                }));
+    FutureTask<String> follower = waiting(() -> flights.call("a", key -> "by the follower"));
+    gate.countDown();
+    assertThatThrownBy(leader::get).hasRootCauseMessage("the key's");
+    assertThatThrownBy(follower::get).hasRootCauseMessage("the key's");
+    assertThat(refused.get()).isInstanceOf(FlightDeadlockException.class);
+  }
+
+  /** The batch's second flight has not landed when the first one's follower is told. */
+  @Test
+  void callback_ofABatchsFirstKey_waitsInACircleForItsSecond_throws() throws Exception {
+    SingleFlight<String, String> flights =
+        SingleFlight.<String, String>builder().executor(inline()).build();
+    CountDownLatch calledBack = new CountDownLatch(1);
+    FutureTask<String> other =
+        waiting(() ->
+            flights.call(
+                "x",
+                key -> {
+                  calledBack.await();
+                  return flights.call("b", inner -> "b by the other");
+                }));
+    FutureTask<String> batch =
+        waiting(() ->
+            flights
+                .callAll(
+                    List.of("a", "b"),
+                    keys -> {
+                      gate.await();
+                      return Map.of("a", "1", "b", "2");
+                    })
+                .toString());
+    CompletableFuture<String> told =
+        flights
+            .submit("a", key -> "never")
+            .thenApply(value -> {
+              calledBack.countDown();
+              await()
+                  .until(() ->
+                      flights.inFlight().stream()
+                          .anyMatch(each -> each.key().equals("b") && each.callers() == 2));
+              return call(flights, "x", "x by the callback");
+            });
+    gate.countDown();
+    assertThatThrownBy(told::get).hasCauseInstanceOf(FlightDeadlockException.class);
+    assertThat(batch.get()).isEqualTo("{a=1, b=2}");
+    assertThat(other.get()).isEqualTo("2");
+  }
+
+  @Test
+  void callAll_handedAFlightWhoseKeyBreaks_landsIt() throws Exception {
+    SingleFlight<Breaking, String> flights = SingleFlight.create();
+    AtomicBoolean broken = new AtomicBoolean();
+    Breaking key = new Breaking(broken);
+    CountDownLatch begun = new CountDownLatch(1);
+    Thread leader =
+        new Thread(() -> {
+          try {
+            flights.call(
+                key,
+                asked -> {
+                  begun.countDown();
+                  new CountDownLatch(1).await();
+                  return "never";
+                });
+          } catch (InterruptedException expected) {
+            Thread.currentThread().interrupt();
+          }
+        });
+    leader.start();
+    begun.await();
+    FutureTask<String> batch =
+        waiting(() -> flights.callAll(List.of(key), keys -> Map.of(key, "1")).toString());
+    broken.set(true);
+    leader.interrupt();
+    assertThatThrownBy(batch::get).hasRootCauseMessage("hashCode is broken");
+    assertThat(flights.inFlight()).isEmpty();
+  }
+
+  private record Breaking(AtomicBoolean broken) {
+    @Override
+    public int hashCode() {
+      if (broken.get()) {
+        throw new IllegalStateException("hashCode is broken");
+      }
+      return 1;
+    }
+  }
+}
