@@ -86,7 +86,7 @@ final class Batch<K, V extends @Nullable Object, E extends Exception> {
   }
 
   private void follow(Part part, Seat<K, V> seat) throws InterruptedException {
-    seat.herd().attend(seat);
+    flights.attend(seat);
     part.outcome = seat.awaitTurn(performer);
     if (part.outcome == null) {
       perform(List.of(part));

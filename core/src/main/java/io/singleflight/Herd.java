@@ -22,6 +22,7 @@ final class Herd<K, V extends @Nullable Object> {
    *   ASSIGNED  -> RUNNING                  the work of the leader begins
    *   RUNNING   -> ASSIGNED | VACANT        hand-off: the failure was the leader's own
    *   VACANT    -> ASSIGNED                 a caller that can perform has turned up
+   *   VACANT    -> QUEUED                   the flight behind has one, and goes first (NEXT only)
    *   any       -> ENDED                    landed, or the last caller has left
    *
    * Landing has three steps. Ending the phase makes the flight unjoinable and fixes who is aboard:
@@ -213,14 +214,33 @@ final class Herd<K, V extends @Nullable Object> {
     return phase == Phase.VACANT ? elect() : null;
   }
 
+  /** Returns the herd of the flight that this one waits behind, or null. */
+  @Nullable Herd<K, V> ahead() {
+    return behind;
+  }
+
   /**
-   * Detaches this flight if nobody can perform it and another waits behind it. Its callers are
-   * batches that wait elsewhere, and those behind, who can perform, shall not wait for them.
+   * Lets the flight that waits behind this one go first if nobody can perform this one, and
+   * somebody that one; returns whom to appoint, if anybody. The callers of this one are busy with
+   * other keys of their batches: those who can perform shall not wait for them.
    */
-  synchronized boolean makesWay() {
-    boolean makesWay = phase == Phase.VACANT && waitingBehind() != null;
-    detached |= makesWay;
-    return makesWay;
+  synchronized @Nullable Seat<K, V> makeWay() {
+    Herd<K, V> waiting = phase == Phase.VACANT && isLive() ? waitingBehind() : null;
+    return waiting == null ? null : waiting.overtake(this);
+  }
+
+  /* Under both monitors: always that of the flight ahead first. */
+  private synchronized @Nullable Seat<K, V> overtake(Herd<K, V> ahead) {
+    if (phase != Phase.QUEUED || firstAttentive() == null) {
+      return null;
+    }
+    flight.instance().table.replace(ahead.flight, flight);
+    ahead.phase = Phase.QUEUED;
+    ahead.behind = this;
+    ahead.successor = null;
+    successor = ahead;
+    behind = null;
+    return elect();
   }
 
   /** Begins the work of the caller that was appointed; returns false if it is so no more. */
@@ -283,15 +303,20 @@ final class Herd<K, V extends @Nullable Object> {
 
   /** Makes the caller that has waited longest the leader; the flight is vacant if none can be. */
   private @Nullable Seat<K, V> elect() {
-    Seat<K, V> seat = first;
-    while (seat != null && !seat.attentive) {
-      seat = seat.next;
-    }
+    Seat<K, V> seat = firstAttentive();
     leader = seat;
     leaderAboard = seat != null;
     phase = seat == null ? Phase.VACANT : Phase.ASSIGNED;
     if (seat != null) {
       seat.appointed = true;
+    }
+    return seat;
+  }
+
+  private @Nullable Seat<K, V> firstAttentive() {
+    Seat<K, V> seat = first;
+    while (seat != null && !seat.attentive) {
+      seat = seat.next;
     }
     return seat;
   }

@@ -15,6 +15,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
+import java.util.concurrent.Executor;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
@@ -57,9 +58,10 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
   /** Whether an option needs the time of each flight. */
   private final boolean timed;
 
-  LocalSingleFlight(SingleFlight.Builder<K, V> options, LongSupplier nanoClock) {
+  LocalSingleFlight(
+      SingleFlight.Builder<K, V> options, LongSupplier nanoClock, Executor standardExecutor) {
     this.name = options.name;
-    this.errands = new Errands(options.executor, DefaultExecutor.named(options.name));
+    this.errands = new Errands(options.executor, standardExecutor);
     this.freshness = options.freshness;
     this.maxJoinAge =
         options.maxJoinAge == null ? Long.MAX_VALUE : NANOSECONDS.convert(options.maxJoinAge);
@@ -255,13 +257,13 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
       }
       if (callers != Herd.GONE) {
         listeners.tell(listener -> listener.joined(found.key, callers));
-        attend(herd, seat);
+        attendAsFollower(seat);
         return true;
       }
       Herd<K, V> waiting = freshness == Freshness.NEXT ? herd.waitingBehind(seat, now()) : null;
       if (waiting != null && seat.isAboard(waiting)) {
         listeners.tell(listener -> listener.started(found.key));
-        attend(waiting, seat);
+        attendAsFollower(seat);
         return true;
       }
       if (waiting == null && herd.flight == found) {
@@ -282,9 +284,21 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
   }
 
   /* A batch attends later, when it waits in that seat. */
-  private void attend(Herd<K, V> herd, Seat<K, V> seat) {
+  private void attendAsFollower(Seat<K, V> seat) {
     if (seat.countsAsFollower) {
-      appoint(herd.attend(seat));
+      attend(seat);
+    }
+  }
+
+  /**
+   * Tells that a caller can be told now, and so that its flight may have somebody to perform it.
+   */
+  void attend(Seat<K, V> seat) {
+    Herd<K, V> herd = seat.herd();
+    appoint(herd.attend(seat));
+    Herd<K, V> ahead = herd.ahead();
+    if (ahead != null) {
+      appoint(ahead.makeWay());
     }
   }
 
@@ -405,7 +419,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
       LockSupport.unpark(former.thread);
     }
     appoint(handOff.appointed());
-    makeWay(herd);
+    appoint(herd.makeWay());
     listeners.tell(listener -> listener.handedOff(flight.key, failure));
     if (former != null && former.future != null) {
       former.future.deliver(Outcome.failure(failure));
@@ -441,12 +455,6 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
       ended(flight, null, ending, 1);
     }
     return alone;
-  }
-
-  private void makeWay(Herd<K, V> herd) {
-    if (herd.makesWay()) {
-      appoint(retire(herd));
-    }
   }
 
   /**
@@ -494,10 +502,9 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
       return false;
     }
     appoint(departed.last() ? retire(herd) : departed.appointed());
+    appoint(herd.makeWay());
     if (departed.last()) {
       herd.cancel();
-    } else {
-      makeWay(herd);
     }
     listeners.tell(listener -> listener.left(herd.flight.key, departure));
     if (departed.last()) {

@@ -388,6 +388,10 @@ public interface SingleFlight<K, V extends @Nullable Object> {
     }
 
     SingleFlight<K, V> build(LongSupplier nanoClock) {
+      return build(nanoClock, DefaultExecutor.named(name));
+    }
+
+    SingleFlight<K, V> build(LongSupplier nanoClock, Executor standardExecutor) {
       if (freshness == Freshness.NEXT && maxJoinAge != null) {
         throw new IllegalStateException(
             "maxJoinAge is "
@@ -395,7 +399,7 @@ public interface SingleFlight<K, V extends @Nullable Object> {
                 + " with freshness NEXT, which never joins a running"
                 + " flight; leave one of the two out");
       }
-      return new LocalSingleFlight<>(this, nanoClock);
+      return new LocalSingleFlight<>(this, nanoClock, standardExecutor);
     }
   }
 }

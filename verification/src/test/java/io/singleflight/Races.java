@@ -18,6 +18,7 @@ import org.openjdk.jcstress.infra.results.II_Result;
 import org.openjdk.jcstress.infra.results.IZI_Result;
 import org.openjdk.jcstress.infra.results.IZ_Result;
 import org.openjdk.jcstress.infra.results.ZII_Result;
+import org.openjdk.jcstress.infra.results.ZZ_Result;
 
 /**
  * The races that matter, two actors each. Every work answers the number of its caller; the flight
@@ -46,7 +47,7 @@ public final class Races {
     final CompletableFuture<Integer> leader;
 
     Flown(SingleFlight.Builder<Integer, Integer> options) {
-      flights = options.executor(Runnable::run).build(clock::get);
+      flights = options.build(clock::get, Runnable::run);
       leader = flights.callAsync(KEY, key -> stage);
     }
 
@@ -706,6 +707,37 @@ public final class Races {
     public void join(II_Result r) {
       r.r1 = answerOf(() -> flights.call(KEY, key -> 2));
       r.r2 = written;
+    }
+  }
+
+  /**
+   * Two flights in one slot. The neighbour lands; then the leader of a flight lands it, while
+   * somebody opens its herd to come aboard: one of the two finds it as it was.
+   */
+  @JCStressTest
+  @Outcome(id = "true, false", expect = ACCEPTABLE, desc = "landed alone: there is no herd")
+  @Outcome(id = "false, true", expect = ACCEPTABLE, desc = "the herd is open: it lands by that")
+  @Outcome(expect = FORBIDDEN, desc = "somebody is aboard a flight that landed alone, or nobody")
+  @State
+  public static class OpenAgainstLandingAlone {
+    private final LocalSingleFlight<Integer, Integer> flights =
+        (LocalSingleFlight<Integer, Integer>) SingleFlight.<Integer, Integer>create();
+    private final Flight<Integer, Integer> alone = registered(KEY);
+    private final Flight<Integer, Integer> neighbour = registered(KEY + 1);
+
+    private Flight<Integer, Integer> registered(Integer key) {
+      return flights.table.insert(new Flight<>(flights, key, KEY, 0, Performer.current()));
+    }
+
+    @Actor
+    public void land(ZZ_Result r) {
+      flights.table.removeAlone(neighbour);
+      r.r1 = flights.table.removeAlone(alone);
+    }
+
+    @Actor
+    public void open(ZZ_Result r) {
+      r.r2 = alone.herd() != null;
     }
   }
 }
