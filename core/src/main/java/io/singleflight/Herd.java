@@ -392,18 +392,23 @@ final class Herd<K, V extends @Nullable Object> {
     }
   }
 
+  /* Takes all whom it wakes off the list at once: those who wake at a time meet in the one CAS. */
   private void wake(int count) {
-    int left = count;
-    Seat<K, V> seat = toWake;
-    while (seat != null && left > 0) {
-      if (TO_WAKE.compareAndSet(this, seat, seat.next)
-          && seat.thread != null
-          && seat.attentive
-          && seat.thread != Thread.currentThread()) {
-        LockSupport.unpark(seat.thread);
-        left--;
+    Seat<K, V> from = toWake;
+    while (from != null) {
+      Seat<K, V> to = from;
+      for (int left = count; to != null && left > 0; to = to.next) {
+        left -= to.isAsleep() ? 1 : 0;
       }
-      seat = toWake;
+      if (TO_WAKE.compareAndSet(this, from, to)) {
+        for (Seat<K, V> seat = from; seat != null && seat != to; seat = seat.next) {
+          if (seat.isAsleep()) {
+            LockSupport.unpark(seat.thread);
+          }
+        }
+        return;
+      }
+      from = toWake;
     }
   }
 

@@ -119,24 +119,26 @@ final class Performer {
     return performance;
   }
 
-  /** Says that the calling thread is about to wait in a seat; throws if that would be for ever. */
-  static void waitIn(Seat<?, ?> seat) {
+  /**
+   * Says that the calling thread is about to wait in a seat; throws if that would be for ever.
+   * Returns its performer, to be told when it waits no more, or null if it performs nothing.
+   */
+  static @Nullable Performer waitIn(Seat<?, ?> seat) {
     Performer performer = currentIfAny();
-    if (performer != null && performer.innermost != null) {
-      performer.waitsIn = seat;
-      String cycle = cycleFrom(seat);
-      if (cycle != null) {
-        throw new FlightDeadlockException(cycle);
-      }
+    if (performer == null || performer.innermost == null) {
+      return null;
     }
+    performer.waitsIn = seat;
+    String cycle = cycleFrom(seat);
+    if (cycle != null) {
+      performer.waitNoMore();
+      throw new FlightDeadlockException(cycle);
+    }
+    return performer;
   }
 
-  /** Says that the calling thread waits no more. */
-  static void waitNoMore() {
-    Performer performer = currentIfAny();
-    if (performer != null) {
-      performer.waitsIn = null;
-    }
+  void waitNoMore() {
+    waitsIn = null;
   }
 
   private static @Nullable String cycleFrom(Seat<?, ?> start) {

@@ -92,6 +92,11 @@ final class Seat<K, V extends @Nullable Object> {
     return herd == which;
   }
 
+  /** Whether this caller's thread may sleep until it is woken. */
+  boolean isAsleep() {
+    return thread != null && attentive && thread != Thread.currentThread();
+  }
+
   /** Returns what this caller gets, or null while that is open. */
   @Nullable Outcome<V> outcome() {
     Outcome<V> ownFailure = own;
@@ -117,9 +122,10 @@ final class Seat<K, V extends @Nullable Object> {
   @Nullable Outcome<V> await(long start, long nanos) throws InterruptedException {
     boolean interrupted = false;
     boolean timed = nanos != Long.MAX_VALUE;
+    @Nullable Performer waiting = null;
     try {
       try {
-        Performer.waitIn(this);
+        waiting = Performer.waitIn(this);
       } catch (FlightDeadlockException deadlock) {
         if (leave(Departure.CANCELLED)) {
           throw deadlock;
@@ -152,7 +158,9 @@ final class Seat<K, V extends @Nullable Object> {
         }
       }
     } finally {
-      Performer.waitNoMore();
+      if (waiting != null) {
+        waiting.waitNoMore();
+      }
       if (interrupted) {
         Thread.currentThread().interrupt();
       }
