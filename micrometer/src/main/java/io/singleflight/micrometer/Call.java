@@ -84,8 +84,7 @@ final class Call {
       return;
     }
     FollowContext wait = new FollowContext();
-    Observation observation = observation("singleflight.follow", "follow", wait);
-    observation.start();
+    Observation observation = started("singleflight.follow", "follow", wait);
     if (!follow.compareAndSet(null, new Follow(observation, wait))
         && follow.get() instanceof End end) {
       stop(observation, wait, end);
@@ -119,7 +118,7 @@ final class Call {
   private <T extends @Nullable Object, E extends Exception> Landed<T> perform(
       FlightContext flight, Body<T, E> body) throws E, InterruptedException {
     return inContext(() -> {
-      Observation observation = observation("singleflight.flight", "flight", flight).start();
+      Observation observation = started("singleflight.flight", "flight", flight);
       try {
         T value = inScope(observation, body);
         stop(observation, flight, null);
@@ -136,7 +135,7 @@ final class Call {
     stopFollowing("handed_off", null);
     FlightContext flight = new FlightContext();
     return inContextUnchecked(() -> {
-      Observation observation = observation("singleflight.flight", "flight", flight).start();
+      Observation observation = started("singleflight.flight", "flight", flight);
       CompletionStage<? extends T> stage;
       try {
         stage =
@@ -150,12 +149,15 @@ final class Call {
       calls.began(key, flight.execution);
       CompletableFuture<Landed<T>> landing = new CompletableFuture<>();
       stage.whenComplete((value, failure) -> {
-        calls.ended(key, flight.execution);
-        stop(observation, flight, failure == null ? null : unwrapped(failure));
-        if (failure == null) {
-          landing.complete(new Landed<>(value, flight.execution));
-        } else {
-          landing.completeExceptionally(failure);
+        try {
+          calls.ended(key, flight.execution);
+          stop(observation, flight, failure == null ? null : unwrapped(failure));
+        } finally {
+          if (failure == null) {
+            landing.complete(new Landed<>(value, flight.execution));
+          } else {
+            landing.completeExceptionally(failure);
+          }
         }
       });
       landing.whenComplete((landed, failure) -> {
@@ -175,31 +177,42 @@ final class Call {
     }
   }
 
-  @SuppressWarnings("try") // the scope is only closed
-  private static <T extends @Nullable Object, E extends Exception> T inScope(
+  /* A handler that throws leaves the scope open, and the one before it lost. */
+  private <T extends @Nullable Object, E extends Exception> T inScope(
       Observation observation, Body<T, E> body) throws E, InterruptedException {
-    try (Observation.Scope scope = observation.openScope()) {
+    Observation.Scope before = calls.registry.getCurrentObservationScope();
+    calls.guard.run(observation::openScope);
+    Observation.Scope scope = calls.registry.getCurrentObservationScope();
+    try {
       return body.run();
+    } finally {
+      if (scope != null && scope != before) {
+        calls.guard.run(scope::close);
+        calls.registry.setCurrentObservationScope(before);
+      }
     }
   }
 
   private void stop(Observation observation, FlightContext flight, @Nullable Throwable failure) {
     if (failure != null) {
       calls.failed(failure, flight.execution);
-      observation.error(failure);
     }
-    observation.lowCardinalityKeyValue("outcome", failure == null ? "value" : "failure").stop();
+    stop(observation, failure == null ? "value" : "failure", failure);
   }
 
   /** Runs what is not part of taking a seat in the context of this call. */
-  @SuppressWarnings("try") // the scope is only closed
   private <T extends @Nullable Object, E extends Exception> T inContext(Body<T, E> body)
       throws E, InterruptedException {
     Call entering = calls.entering.get();
     calls.entering.remove();
-    try (ContextSnapshot.Scope scope = context == null ? () -> {} : context.setThreadLocals()) {
+    ContextSnapshot.Scope scope = null;
+    try {
+      scope = context == null ? null : context.setThreadLocals();
       return body.run();
     } finally {
+      if (scope != null) {
+        calls.guard.run(scope::close);
+      }
       reenter(entering);
     }
   }
@@ -292,19 +305,31 @@ final class Call {
     }
   }
 
-  private static void stop(Observation observation, FollowContext wait, End end) {
+  private void stop(Observation observation, FollowContext wait, End end) {
     wait.executions = end.executions;
-    if (end.failure != null) {
-      observation.error(end.failure);
-    }
-    observation.lowCardinalityKeyValue("outcome", end.outcome).stop();
+    stop(observation, end.outcome, end.failure);
   }
 
-  private Observation observation(String what, String word, Observation.Context about) {
-    return Observation.createNotStarted(what, () -> about, calls.registry)
-        .contextualName(calls.name + " " + word)
-        .parentObservation(parent)
-        .lowCardinalityKeyValue("name", calls.name);
+  // Observations, which change nothing when they fail
+
+  private Observation started(String what, String word, Observation.Context about) {
+    Observation observation =
+        calls.guard.get(
+            () ->
+                Observation.createNotStarted(what, () -> about, calls.registry)
+                    .contextualName(calls.name + " " + word)
+                    .parentObservation(parent)
+                    .lowCardinalityKeyValue("name", calls.name),
+            Observation.NOOP);
+    calls.guard.run(observation::start);
+    return observation;
+  }
+
+  private void stop(Observation observation, String outcome, @Nullable Throwable failure) {
+    if (failure != null) {
+      calls.guard.run(() -> observation.error(failure));
+    }
+    calls.guard.run(() -> observation.lowCardinalityKeyValue("outcome", outcome).stop());
   }
 
   private static Throwable unwrapped(Throwable failure) {

@@ -24,6 +24,7 @@ final class Calls implements FlightListener<Object> {
 
   final String name;
   final ObservationRegistry registry;
+  final Guard guard = new Guard();
 
   /** The call that the current thread is about to take a seat for. */
   final ThreadLocal<@Nullable Call> entering = new ThreadLocal<>();
