@@ -117,56 +117,60 @@ final class Call {
 
   private <T extends @Nullable Object, E extends Exception> Landed<T> perform(
       FlightContext flight, Body<T, E> body) throws E, InterruptedException {
-    return inContext(() -> {
-      Observation observation = started("singleflight.flight", "flight", flight);
-      try {
-        T value = inScope(observation, body);
-        stop(observation, flight, null);
-        return new Landed<>(value, flight.execution);
-      } catch (Throwable failure) {
-        stop(observation, flight, failure);
-        throw failure;
-      }
-    });
+    return inContext(
+        openContext(),
+        () -> {
+          Observation observation = started("singleflight.flight", "flight", flight);
+          try {
+            T value = inScope(observation, body);
+            stop(observation, flight, null);
+            return new Landed<>(value, flight.execution);
+          } catch (Throwable failure) {
+            stop(observation, flight, failure);
+            throw failure;
+          }
+        });
   }
 
   <T extends @Nullable Object> CompletionStage<Landed<T>> performAsync(
       Object key, Supplier<? extends @Nullable CompletionStage<? extends T>> function) {
     stopFollowing("handed_off", null);
     FlightContext flight = new FlightContext();
-    return inContextUnchecked(() -> {
-      Observation observation = started("singleflight.flight", "flight", flight);
-      CompletionStage<? extends T> stage;
-      try {
-        stage =
-            inScope(
-                observation,
-                () -> requireNonNull(function.get(), "the stage that the work returned"));
-      } catch (Throwable failure) {
-        stop(observation, flight, failure);
-        throw failure;
-      }
-      calls.began(key, flight.execution);
-      CompletableFuture<Landed<T>> landing = new CompletableFuture<>();
-      stage.whenComplete((value, failure) -> {
-        try {
-          calls.ended(key, flight.execution);
-          stop(observation, flight, failure == null ? null : unwrapped(failure));
-        } finally {
-          if (failure == null) {
-            landing.complete(new Landed<>(value, flight.execution));
-          } else {
-            landing.completeExceptionally(failure);
+    return inContextUnchecked(
+        openContext(),
+        () -> {
+          Observation observation = started("singleflight.flight", "flight", flight);
+          CompletionStage<? extends T> stage;
+          try {
+            stage =
+                inScope(
+                    observation,
+                    () -> requireNonNull(function.get(), "the stage that the work returned"));
+          } catch (Throwable failure) {
+            stop(observation, flight, failure);
+            throw failure;
           }
-        }
-      });
-      landing.whenComplete((landed, failure) -> {
-        if (landing.isCancelled()) {
-          cancel(stage);
-        }
-      });
-      return landing;
-    });
+          calls.began(key, flight.execution);
+          CompletableFuture<Landed<T>> landing = new CompletableFuture<>();
+          stage.whenComplete((value, failure) -> {
+            try {
+              calls.ended(key, flight.execution);
+              stop(observation, flight, failure == null ? null : unwrapped(failure));
+            } finally {
+              if (failure == null) {
+                landing.complete(new Landed<>(value, flight.execution));
+              } else {
+                landing.completeExceptionally(failure);
+              }
+            }
+          });
+          landing.whenComplete((landed, failure) -> {
+            if (landing.isCancelled()) {
+              cancel(stage);
+            }
+          });
+          return landing;
+        });
   }
 
   private static void cancel(CompletionStage<?> stage) {
@@ -200,26 +204,28 @@ final class Call {
     stop(observation, failure == null ? "value" : "failure", failure);
   }
 
+  /** Opens the context of this call; an accessor of a thread local may throw. */
+  private ContextSnapshot.Scope openContext() {
+    return context == null ? () -> {} : context.setThreadLocals();
+  }
+
   /** Runs what is not part of taking a seat in the context of this call. */
-  private <T extends @Nullable Object, E extends Exception> T inContext(Body<T, E> body)
-      throws E, InterruptedException {
+  private <T extends @Nullable Object, E extends Exception> T inContext(
+      ContextSnapshot.Scope opened, Body<T, E> body) throws E, InterruptedException {
     Call entering = calls.entering.get();
     calls.entering.remove();
-    ContextSnapshot.Scope scope = null;
     try {
-      scope = context == null ? null : context.setThreadLocals();
       return body.run();
     } finally {
-      if (scope != null) {
-        calls.guard.run(scope::close);
-      }
+      calls.guard.run(opened::close);
       reenter(entering);
     }
   }
 
-  private <T extends @Nullable Object> T inContextUnchecked(Body<T, RuntimeException> body) {
+  private <T extends @Nullable Object> T inContextUnchecked(
+      ContextSnapshot.Scope opened, Body<T, RuntimeException> body) {
     try {
-      return inContext(body);
+      return inContext(opened, body);
     } catch (InterruptedException sneaky) {
       throw Call.<RuntimeException>sneaky(sneaky);
     }
@@ -230,12 +236,14 @@ final class Call {
     throw (X) failure;
   }
 
-  /** Continues what waits for a future. */
+  /** Continues what waits for a future: in the context of this call, or else without. */
   void continueWith(Runnable continuation) {
-    inContextUnchecked(() -> {
-      continuation.run();
-      return null;
-    });
+    inContextUnchecked(
+        calls.guard.get(this::openContext, () -> {}),
+        () -> {
+          continuation.run();
+          return null;
+        });
   }
 
   // Ending
@@ -262,7 +270,7 @@ final class Call {
 
   /* A single caller of a key that a batch had no value for gets null. */
   @SuppressWarnings("NullAway")
-  private static <T extends @Nullable Object> T valueOf(@Nullable Landed<T> landed) {
+  static <T extends @Nullable Object> T valueOf(@Nullable Landed<T> landed) {
     return landed == null ? null : landed.value();
   }
 

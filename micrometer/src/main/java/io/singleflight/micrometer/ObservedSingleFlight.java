@@ -133,13 +133,7 @@ public final class ObservedSingleFlight<K, V extends @Nullable Object>
   @Override
   public CompletableFuture<V> submit(K key, Work<? super K, ? extends V, ?> work) {
     requireNonNull(work, "work");
-    Call call = calls.onAnyThread();
-    call.enter();
-    try {
-      return new OwnFuture<>(call, flights.submit(key, mine -> perform(call, mine, work)));
-    } finally {
-      call.exit();
-    }
+    return future(call -> flights.submit(key, mine -> perform(call, mine, work)));
   }
 
   /* Captures the exception of the work, which submit does not know. */
@@ -152,11 +146,20 @@ public final class ObservedSingleFlight<K, V extends @Nullable Object>
   public CompletableFuture<V> callAsync(
       K key, Function<? super K, ? extends CompletionStage<? extends V>> work) {
     requireNonNull(work, "work");
-    Call call = calls.onAnyThread();
+    return future(
+        call -> flights.callAsync(key, mine -> call.performAsync(mine, () -> work.apply(mine))));
+  }
+
+  private CompletableFuture<V> future(Function<Call, CompletableFuture<Landed<V>>> seat) {
+    Call call;
+    try {
+      call = calls.onAnyThread();
+    } catch (Throwable ofAnAccessor) {
+      return CompletableFuture.failedFuture(ofAnAccessor);
+    }
     call.enter();
     try {
-      return new OwnFuture<>(
-          call, flights.callAsync(key, mine -> call.performAsync(mine, () -> work.apply(mine))));
+      return new OwnFuture<>(call, seat.apply(call));
     } finally {
       call.exit();
     }

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.catchThrowable;
 
 import io.micrometer.common.KeyValues;
 import io.micrometer.context.ContextRegistry;
+import io.micrometer.context.ThreadLocalAccessor;
 import io.micrometer.observation.GlobalObservationConvention;
 import io.micrometer.observation.Observation;
 import io.micrometer.observation.ObservationHandler;
@@ -223,6 +224,92 @@ class BrokenObservationTest {
     } catch (Broken ofTheRequest) {
       assertThat(at).isEqualTo(Fault.SCOPE_CLOSED);
     }
+  }
+
+  // Thread locals
+
+  private enum Access {
+    GET,
+    SET,
+    RESTORE
+  }
+
+  private volatile Access broken;
+
+  private void carryABrokenThreadLocal() {
+    ContextRegistry.getInstance()
+        .registerThreadLocalAccessor(
+            new ThreadLocalAccessor<String>() {
+              private void reach(Access here) {
+                if (broken == here) {
+                  throw new Broken(here);
+                }
+              }
+
+              @Override
+              public Object key() {
+                return "broken";
+              }
+
+              @Override
+              public String getValue() {
+                reach(Access.GET);
+                return "value";
+              }
+
+              @Override
+              public void setValue(String value) {
+                reach(Access.SET);
+              }
+
+              @Override
+              public void restore(String previous) {
+                reach(Access.RESTORE);
+              }
+            });
+  }
+
+  /** The thread local of a future's caller is set when the flight lands: the future hung. */
+  @ParameterizedTest
+  @EnumSource(Access.class)
+  void future_whoseThreadLocalThrowsWhenItLands_isCompletedAllTheSame(Access at) throws Exception {
+    carryABrokenThreadLocal();
+    SingleFlight<String, String> flights = observed();
+    CompletableFuture<String> stage = new CompletableFuture<>();
+    CompletableFuture<String> leader = flights.callAsync("a", key -> stage);
+    CompletableFuture<String> follower = flights.submit("a", key -> "not performed");
+    broken = at;
+    stage.complete("found");
+    assertThat(leader.get(20, SECONDS)).isEqualTo("found");
+    assertThat(follower.get(20, SECONDS)).isEqualTo("found");
+  }
+
+  /** A work must not run outside its caller's context: that fails the flight, which lands. */
+  @Test
+  void work_whoseThreadLocalCannotBeSet_isNotPerformedAndFailsTheFlight() {
+    carryABrokenThreadLocal();
+    SingleFlight<String, String> flights = observed();
+    broken = Access.SET;
+    for (CompletableFuture<String> future :
+        List.of(
+            flights.submit("a", key -> "performed"),
+            flights.callAsync("b", key -> CompletableFuture.completedFuture("performed")))) {
+      assertThat(catchThrowable(() -> future.get(20, SECONDS))).hasCauseInstanceOf(Broken.class);
+    }
+    awaitCallers(flights, 0);
+  }
+
+  @Test
+  void future_whoseThreadLocalCannotBeRead_failsAndTakesNoSeat() {
+    carryABrokenThreadLocal();
+    SingleFlight<String, String> flights = observed();
+    broken = Access.GET;
+    assertThat(flights.submit("a", key -> "performed"))
+        .failsWithin(Duration.ZERO)
+        .withThrowableThat()
+        .havingCause()
+        .isInstanceOf(Broken.class);
+    assertThat(flights.inFlight()).isEmpty();
   }
 
   @Test
