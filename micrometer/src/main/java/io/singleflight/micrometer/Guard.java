@@ -2,6 +2,7 @@ package io.singleflight.micrometer;
 
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Keeps from the calls what handlers, filters and conventions of observations throw, and accessors
@@ -20,7 +21,7 @@ final class Guard {
         false);
   }
 
-  <T> T get(Supplier<? extends T> step, T otherwise) {
+  <T extends @Nullable Object> T get(Supplier<? extends T> step, T otherwise) {
     try {
       return step.get();
     } catch (Throwable failure) {
