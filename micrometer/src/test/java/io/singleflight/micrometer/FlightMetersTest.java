@@ -3,9 +3,11 @@ package io.singleflight.micrometer;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.micrometer.core.instrument.Clock;
 import io.micrometer.core.instrument.Meter;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Tag;
+import io.micrometer.core.instrument.composite.CompositeMeterRegistry;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
@@ -188,6 +190,24 @@ class FlightMetersTest {
     }
     assertThat(gauge("singleflight.inflight")).isZero();
     assertThat(gauge("singleflight.waiting")).isZero();
+  }
+
+  /** A service that is made anew brings a new instance under the same name. */
+  @Test
+  void gauges_ofAnInstanceThatIsMadeAnew_tellOfTheNewOne() {
+    MeterRegistry both = new CompositeMeterRegistry(Clock.SYSTEM, List.of(registry));
+    assertThat(watched(both, new FlightStats()).inFlight()).isEmpty();
+    SingleFlight<String, String> anew = watched(both, new FlightStats());
+    CompletableFuture<String> stage = new CompletableFuture<>();
+    CompletableFuture<String> leader = anew.callAsync("a", key -> stage);
+    CompletableFuture<String> follower = anew.callAsync("a", key -> stage);
+    assertThat(gauge("singleflight.inflight")).isEqualTo(1);
+    assertThat(gauge("singleflight.waiting")).isEqualTo(1);
+    stage.complete("found");
+    assertThat(leader.join() + follower.join()).isEqualTo("foundfound");
+    assertThat(gauge("singleflight.inflight")).isZero();
+    assertThat(registry.get("singleflight.calls").tag("role", "leader").counter().count())
+        .isEqualTo(1);
   }
 
   private String hold(String key) throws InterruptedException {
