@@ -19,6 +19,7 @@ import io.opentelemetry.sdk.testing.exporter.InMemorySpanExporter;
 import io.opentelemetry.sdk.trace.SdkTracerProvider;
 import io.opentelemetry.sdk.trace.data.SpanData;
 import io.opentelemetry.sdk.trace.export.SimpleSpanProcessor;
+import io.singleflight.FlightListener;
 import io.singleflight.Freshness;
 import io.singleflight.SingleFlight;
 import io.singleflight.Work;
@@ -26,7 +27,11 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.SplittableRandom;
+import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executor;
 import java.util.concurrent.ExecutorService;
@@ -34,12 +39,15 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.LongAdder;
 import java.util.function.Supplier;
 import java.util.stream.Collector;
 import java.util.stream.Collectors;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** Where the spans of followers belong, whichever thread ends them. */
 class FollowerSpansTest {
@@ -283,6 +291,122 @@ class FollowerSpansTest {
     assertThat(links(leaver())).containsExactly(flight("value").getSpanId());
     stage.complete("found");
     assertThat(anew.get(20, SECONDS)).isEqualTo("found");
+  }
+
+  /** Keys differ as objects; each work tells the span and the key that it ran for. */
+  @ParameterizedTest
+  @EnumSource(Freshness.class)
+  void links_underLoadWithHandOffsAndLeavers_leadToAnExecutionOfTheirKey(Freshness freshness)
+      throws Exception {
+    LongAdder joined = new LongAdder();
+    LongAdder executions = new LongAdder();
+    Map<String, String> keyOfSpan = new ConcurrentHashMap<>();
+    SingleFlight<String, String> flights =
+        ObservedSingleFlight.build(
+            "customers",
+            SingleFlight.<String, String>builder()
+                .freshness(freshness)
+                .handOffOn(SecurityException.class::isInstance)
+                .listener(
+                    new FlightListener<>() {
+                      @Override
+                      public void joined(String key, int callers) {
+                        joined.increment();
+                      }
+                    }),
+            observations);
+    List<Future<?>> all = new ArrayList<>();
+    for (int thread = 0; thread < 8; thread++) {
+      SplittableRandom random = new SplittableRandom(thread);
+      all.add(
+          threads.submit(() -> {
+            for (int i = 0; i < 1_000; i++) {
+              String key = another("key " + random.nextInt(2));
+              int ending = random.nextInt(6);
+              int kind = random.nextInt(7);
+              in(
+                  "request",
+                  () -> {
+                    keyOfSpan.put(spanNow(), key);
+                    return call(
+                        flights,
+                        kind,
+                        key,
+                        () -> {
+                          executions.increment();
+                          keyOfSpan.put(spanNow(), key);
+                          Thread.yield();
+                          return switch (ending) {
+                            case 0 -> throw new SecurityException("the leader's own");
+                            case 1 -> throw new IllegalStateException("the key's");
+                            default -> "value";
+                          };
+                        });
+                  });
+            }
+          }));
+    }
+    for (Future<?> each : all) {
+      each.get(60, SECONDS);
+    }
+    Awaitility.await()
+        .untilAsserted(() -> {
+          assertThat(spans("customers flight")).hasSize(executions.intValue());
+          assertThat(spans("customers follow")).hasSize(joined.intValue());
+        });
+
+    Map<String, SpanData> flightsById =
+        spans("customers flight").stream()
+            .collect(Collectors.toMap(SpanData::getSpanId, span -> span));
+    flightsById
+        .values()
+        .forEach(flight ->
+            assertThat(keyOfSpan.get(flight.getParentSpanId()))
+                .isEqualTo(keyOfSpan.get(flight.getSpanId())));
+    Map<String, Integer> linked = new TreeMap<>();
+    for (SpanData follow : spans("customers follow")) {
+      String outcome = outcome(follow);
+      linked.merge(outcome, follow.getLinks().size(), Integer::sum);
+      assertThat(follow.getLinks()).hasSizeLessThanOrEqualTo(1);
+      for (String link : links(follow)) {
+        assertThat(flightsById).containsKey(link);
+        assertThat(keyOfSpan).containsEntry(link, keyOfSpan.get(follow.getParentSpanId()));
+      }
+      if (outcome.equals("value") || outcome.equals("failure")) {
+        assertThat(links(follow))
+            .singleElement()
+            .satisfies(link -> assertThat(outcome(flightsById.get(link))).isEqualTo(outcome));
+      }
+    }
+    assertThat(linked)
+        .containsOnlyKeys("failure", "handed_off", "left", "value")
+        .allSatisfy((outcome, links) -> assertThat(links).as(outcome).isPositive());
+  }
+
+  private String spanNow() {
+    return tracer.currentSpan().context().spanId();
+  }
+
+  private static Object call(
+      SingleFlight<String, String> flights, int kind, String key, Supplier<String> work) {
+    try {
+      return switch (kind) {
+        case 0 -> flights.call(key, mine -> work.get());
+        case 1 -> flights.call(key, Duration.ofDays(1), mine -> work.get());
+        case 2 -> flights.submit(key, mine -> work.get()).join();
+        case 3 ->
+            flights.callAsync(key, mine -> CompletableFuture.completedFuture(work.get())).join();
+        case 4 -> flights.callAll(List.of(key), keys -> Map.of(key, work.get()));
+        case 5 -> flights.call(key, Duration.ofNanos(1), mine -> work.get());
+        default -> flights.submit(key, mine -> work.get()).cancel(true);
+      };
+    } catch (SecurityException
+        | IllegalStateException
+        | CompletionException
+        | TimeoutException
+        | InterruptedException failure) {
+      return failure;
+    }
   }
 
   private CompletableFuture<String> begin(CompletableFuture<String> work) {
