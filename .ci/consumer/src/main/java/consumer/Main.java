@@ -2,14 +2,16 @@ package consumer;
 
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import io.micrometer.observation.ObservationRegistry;
+import io.micrometer.tracing.Tracer;
 import io.singleflight.SingleFlight;
 import io.singleflight.micrometer.FlightMeters;
+import io.singleflight.micrometer.FlightTracingObservationHandler;
 import io.singleflight.micrometer.ObservedSingleFlight;
 import io.singleflight.reactor.MonoFlights;
 import java.util.concurrent.CompletableFuture;
 import reactor.core.publisher.Mono;
 
-/** Uses every artifact once, and tells how it was run. */
+/** Uses every artifact but the starter once, and tells how it was run. */
 final class Main {
 
   private Main() {}
@@ -17,12 +19,16 @@ final class Main {
   public static void main(String[] args) throws Exception {
     SimpleMeterRegistry registry = new SimpleMeterRegistry();
     FlightMeters meters = FlightMeters.of(registry, "consumer");
+    ObservationRegistry observations = ObservationRegistry.create();
+    observations
+        .observationConfig()
+        .observationHandler(new FlightTracingObservationHandler(Tracer.NOOP));
     SingleFlight<String, String> flights =
         meters.watch(
             ObservedSingleFlight.build(
                 "consumer",
                 SingleFlight.<String, String>builder().listener(meters),
-                ObservationRegistry.create()));
+                observations));
 
     CompletableFuture<String> upstream = new CompletableFuture<>();
     CompletableFuture<String> reactive =

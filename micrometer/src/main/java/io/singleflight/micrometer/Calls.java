@@ -5,6 +5,7 @@ import io.micrometer.observation.ObservationRegistry;
 import io.singleflight.FlightListener;
 import java.lang.ref.ReferenceQueue;
 import java.lang.ref.WeakReference;
+import java.util.Collection;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentMap;
 import org.jspecify.annotations.Nullable;
@@ -15,8 +16,9 @@ final class Calls implements FlightListener<Object> {
   /*
    * A follower learns the execution of a value together with the value. A failure must reach it as
    * the instance that it is, so the execution is remembered beside it for as long as it lives. One
-   * that leaves has no outcome, and takes the execution of the flight's key, found by identity, as
-   * keys may change their hash.
+   * that leaves has no outcome, and takes the execution of the flight's key: the object that the
+   * flight is registered with, as listeners are told it, and by identity, as keys may change their
+   * hash.
    */
 
   private static final ContextSnapshotFactory SNAPSHOTS =
@@ -24,6 +26,7 @@ final class Calls implements FlightListener<Object> {
 
   final String name;
   final ObservationRegistry registry;
+  final Guard guard = new Guard();
 
   /** The call that the current thread is about to take a seat for. */
   final ThreadLocal<@Nullable Call> entering = new ThreadLocal<>();
@@ -48,6 +51,14 @@ final class Calls implements FlightListener<Object> {
   }
 
   @Override
+  public void started(Object key) {
+    Call call = entering.get();
+    if (call != null) {
+      call.started(key);
+    }
+  }
+
+  @Override
   public void joined(Object key, int callers) {
     Call call = entering.get();
     if (call != null) {
@@ -55,12 +66,13 @@ final class Calls implements FlightListener<Object> {
     }
   }
 
-  void began(Object key, Execution execution) {
-    ofKeys.put(new Identity(key, null), execution);
+  void began(Collection<?> keys, Execution execution) {
+    keys.forEach(key -> ofKeys.put(new Identity(key, null), execution));
   }
 
-  void ended(Object key, Execution execution) {
-    ofKeys.remove(new Identity(key, null), execution);
+  void ended(Collection<?> keys, Execution execution) {
+    execution.ended = true;
+    keys.forEach(key -> ofKeys.remove(new Identity(key, null), execution));
   }
 
   @Nullable Execution ofKey(Object key) {

@@ -9,4 +9,6 @@ final class Execution {
 
   /** What a follower's span is linked to: a tracer's {@code Link}, which need not be present. */
   volatile @Nullable Object link;
+
+  volatile boolean ended;
 }

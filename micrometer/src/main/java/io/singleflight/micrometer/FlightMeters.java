@@ -4,6 +4,7 @@ import static java.util.Objects.requireNonNull;
 
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.Gauge;
+import io.micrometer.core.instrument.Meter;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Tags;
 import io.micrometer.core.instrument.Timer;
@@ -48,7 +49,7 @@ import org.jspecify.annotations.Nullable;
  * </table>
  *
  * <p>Instances are thread-safe. Two instances of one name in one registry share their counters, and
- * the gauges show the one that was watched first: give each {@code SingleFlight} a name of its own.
+ * the gauges show the one that was watched last: give each {@code SingleFlight} a name of its own.
  */
 public final class FlightMeters implements FlightListener<Object> {
 
@@ -111,7 +112,8 @@ public final class FlightMeters implements FlightListener<Object> {
   }
 
   /**
-   * Registers the gauges of an instance, which they do not keep from being collected.
+   * Registers the gauges of an instance, which they do not keep from being collected. They take the
+   * place of those of another one by this name.
    *
    * @param flights the instance whose listener this is
    * @param <S> its type
@@ -119,15 +121,21 @@ public final class FlightMeters implements FlightListener<Object> {
    */
   public <S extends SingleFlight<?, ?>> S watch(S flights) {
     requireNonNull(flights, "flights");
-    Gauge.builder("singleflight.inflight", flights, all -> all.inFlight().size())
-        .description("Flights in progress")
-        .tags(tags)
-        .register(registry);
-    Gauge.builder("singleflight.waiting", flights, FlightMeters::waiting)
-        .description("Callers aboard flights beyond the one that each performs for")
-        .tags(tags)
-        .register(registry);
+    register(
+        Gauge.builder("singleflight.inflight", flights, all -> all.inFlight().size())
+            .description("Flights in progress"),
+        "singleflight.inflight");
+    register(
+        Gauge.builder("singleflight.waiting", flights, FlightMeters::waiting)
+            .description("Callers aboard flights beyond the one that each performs for"),
+        "singleflight.waiting");
     return flights;
+  }
+
+  /* A registry keeps the gauge that it has, though its instance may be long gone. */
+  private void register(Gauge.Builder<?> gauge, String name) {
+    registry.removeByPreFilterId(new Meter.Id(name, tags, null, null, Meter.Type.GAUGE));
+    gauge.tags(tags).register(registry);
   }
 
   private static double waiting(SingleFlight<?, ?> flights) {

@@ -32,7 +32,8 @@ public final class FlightTracingObservationHandler
   /*
    * A tracer takes links only when a span begins, but which flight a follower got its outcome from
    * is known when its wait ends. So its span is begun then, with the time at which it should have.
-   * Both its times come from one clock, or short waits could end before they began.
+   * Both its times come from one clock, or short waits could end before they began. Its parent is
+   * looked up at the beginning, on the follower's own thread: the wait may end on any.
    */
 
   private final Tracer tracer;
@@ -64,6 +65,7 @@ public final class FlightTracingObservationHandler
       standard.onStart(context);
       flight.execution.link = new Link(getRequiredSpan(context));
     } else if (context instanceof FollowContext follow) {
+      follow.parent = getParentSpan(follow);
       follow.began();
     }
   }
@@ -90,9 +92,10 @@ public final class FlightTracingObservationHandler
             .spanBuilder()
             .name(getSpanName(follow))
             .startTimestamp(follow.startNanos(), NANOSECONDS);
-    Span parent = getParentSpan(follow);
-    if (parent != null) {
+    if (follow.parent instanceof Span parent) {
       builder.setParent(parent.context());
+    } else {
+      builder.setNoParent();
     }
     for (Execution execution : follow.executions) {
       if (execution.link instanceof Link link) {

@@ -29,7 +29,7 @@ import org.jspecify.annotations.Nullable;
  * }</pre>
  *
  * <table class="striped">
- * <caption>Observations; the key is in none of them</caption>
+ * <caption>Observations; the library puts the key in none of them</caption>
  * <thead><tr><th scope="col">Name<th scope="col">From, to<th scope="col">Parent<th scope="col">Low
  * cardinality tags</thead>
  * <tbody>
@@ -44,8 +44,15 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>As spans, each follower's is <i>linked</i> to the flight's, which may be of another trace;
  * that needs a {@link FlightTracingObservationHandler}. A follower that left, or was handed the
- * flight, is linked to the execution that it waited for, if that had begun. The link of a failure
- * goes by the instance: if two flights fail with the same one, to that which failed last.
+ * flight, is linked to the execution that it waited for, if that had begun; in {@link
+ * io.singleflight.Freshness#NEXT} that is the one ahead until its own flight has begun. The link of
+ * a failure goes by the instance: if two flights fail with the same one, to that which failed last.
+ *
+ * <p>The failure of a work is the error of its flight's observation and of its followers', as it
+ * is, so its message had better not name the key. The exceptions of the library, which do, are the
+ * error of none; nor is it an error that a follower left.
+ *
+ * <p>A handler, filter or convention that throws is logged once and changes nothing for the calls.
  *
  * <p><b>Context.</b> A work that runs on the executor sees the context of its own caller: the
  * observation, and whatever else the {@code ContextRegistry} of Micrometer's context propagation
@@ -104,7 +111,7 @@ public final class ObservedSingleFlight<K, V extends @Nullable Object>
     Call call = calls.onThisThread();
     call.enter();
     try {
-      return call.landed(flights.call(key, mine -> call.perform(mine, () -> work.perform(mine))));
+      return call.landed(flights.call(key, mine -> call.perform(() -> work.perform(mine))));
     } catch (Throwable failure) {
       call.failed(failure);
       throw failure;
@@ -121,7 +128,7 @@ public final class ObservedSingleFlight<K, V extends @Nullable Object>
     call.enter();
     try {
       return call.landed(
-          flights.call(key, timeout, mine -> call.perform(mine, () -> work.perform(mine))));
+          flights.call(key, timeout, mine -> call.perform(() -> work.perform(mine))));
     } catch (Throwable failure) {
       call.failed(failure);
       throw failure;
@@ -133,30 +140,33 @@ public final class ObservedSingleFlight<K, V extends @Nullable Object>
   @Override
   public CompletableFuture<V> submit(K key, Work<? super K, ? extends V, ?> work) {
     requireNonNull(work, "work");
-    Call call = calls.onAnyThread();
-    call.enter();
-    try {
-      return new OwnFuture<>(call, flights.submit(key, mine -> perform(call, mine, work)));
-    } finally {
-      call.exit();
-    }
+    return future(call -> flights.submit(key, mine -> perform(call, mine, work)));
   }
 
   /* Captures the exception of the work, which submit does not know. */
   private static <K, V extends @Nullable Object, E extends Exception> Landed<V> perform(
       Call call, K key, Work<? super K, ? extends V, E> work) throws E, InterruptedException {
-    return call.perform(key, () -> work.perform(key));
+    return call.perform(() -> work.perform(key));
   }
 
   @Override
   public CompletableFuture<V> callAsync(
       K key, Function<? super K, ? extends CompletionStage<? extends V>> work) {
     requireNonNull(work, "work");
-    Call call = calls.onAnyThread();
+    return future(
+        call -> flights.callAsync(key, mine -> call.performAsync(() -> work.apply(mine))));
+  }
+
+  private CompletableFuture<V> future(Function<Call, CompletableFuture<Landed<V>>> seat) {
+    Call call;
+    try {
+      call = calls.onAnyThread();
+    } catch (Throwable ofAnAccessor) {
+      return CompletableFuture.failedFuture(ofAnAccessor);
+    }
     call.enter();
     try {
-      return new OwnFuture<>(
-          call, flights.callAsync(key, mine -> call.performAsync(mine, () -> work.apply(mine))));
+      return new OwnFuture<>(call, seat.apply(call));
     } finally {
       call.exit();
     }

@@ -17,19 +17,29 @@ final class OwnFuture<V extends @Nullable Object> extends CompletableFuture<V> {
   OwnFuture(Call call, CompletableFuture<Landed<V>> seat) {
     this.seat = seat;
     seat.whenComplete((landed, failure) -> {
-      if (failure == null) {
-        V value = call.landed(landed);
-        continueWith(call, () -> super.complete(value));
-      } else {
-        call.failed(failure, leaving);
-        continueWith(call, () -> super.completeExceptionally(failure));
+      try {
+        tell(call, landed, failure);
+      } finally {
+        if (!leaving) {
+          call.continueWith(() -> deliver(landed, failure));
+        }
       }
     });
   }
 
-  private void continueWith(Call call, Runnable delivery) {
-    if (!leaving) {
-      call.continueWith(delivery);
+  private void tell(Call call, @Nullable Landed<V> landed, @Nullable Throwable failure) {
+    if (failure == null) {
+      call.landed(landed);
+    } else {
+      call.failed(failure, leaving);
+    }
+  }
+
+  private void deliver(@Nullable Landed<V> landed, @Nullable Throwable failure) {
+    if (failure == null) {
+      super.complete(Call.valueOf(landed));
+    } else {
+      super.completeExceptionally(failure);
     }
   }
 

@@ -21,7 +21,6 @@ record Dashboard(List<Panel> panels, List<String> variables) {
   private static final Pattern LABELS = Pattern.compile("\\{([^}]*)}");
   private static final Pattern GROUPING =
       Pattern.compile("\\b(?:by|without|on|ignoring) *\\(([^)]*)\\)");
-  private static final Pattern LABEL = Pattern.compile("(\\w+) *(?:=~|!~|!=|=)");
   private static final Pattern NAME =
       Pattern.compile("\\b(?!(?:and|or|unless|bool)\\b)[a-zA-Z_:][\\w:]*(?! *\\()\\b");
 
@@ -67,19 +66,5 @@ record Dashboard(List<Panel> panels, List<String> variables) {
     Set<String> metrics = new TreeSet<>();
     NAME.matcher(bare).results().forEach(name -> metrics.add(name.group()));
     return metrics;
-  }
-
-  /** The labels that an expression of PromQL names. */
-  static Set<String> labels(String expression) {
-    Set<String> labels = new TreeSet<>();
-    LABELS
-        .matcher(expression)
-        .results()
-        .forEach(all -> LABEL.matcher(all.group(1)).results().forEach(l -> labels.add(l.group(1))));
-    GROUPING
-        .matcher(expression)
-        .results()
-        .forEach(all -> labels.addAll(List.of(all.group(1).split(" *, *"))));
-    return labels;
   }
 }

@@ -1,37 +1,50 @@
 package io.singleflight.micrometer;
 
+import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.data.Percentage.withPercentage;
 
+import io.micrometer.core.instrument.Clock;
 import io.micrometer.core.instrument.Meter;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Tag;
+import io.micrometer.core.instrument.composite.CompositeMeterRegistry;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import io.singleflight.FlightStats;
+import io.singleflight.Freshness;
 import io.singleflight.InFlight;
 import io.singleflight.SingleFlight;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.TreeSet;
-import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
-import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.LongAdder;
 import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
 import org.awaitility.Awaitility;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 class FlightMetersTest {
 
@@ -48,126 +61,304 @@ class FlightMetersTest {
   }
 
   private SingleFlight<String, String> watched(MeterRegistry into, FlightStats stats) {
+    return watched(into, stats, Freshness.RUNNING);
+  }
+
+  private SingleFlight<String, String> watched(
+      MeterRegistry into, FlightStats stats, Freshness freshness) {
     FlightMeters meters = FlightMeters.of(into, "customers");
     return meters.watch(
         SingleFlight.<String, String>builder()
             .name("customers")
+            .freshness(freshness)
             .handOffOn(SecurityException.class::isInstance)
             .listener(meters)
             .listener(stats)
             .build());
   }
 
-  /** Each thread counts its calls, and each work its executions; the meters must agree. */
-  @Test
-  void meters_underLoadOfEveryKindAndEnding_agreeWithWhatTheCallersCounted() throws Exception {
+  /** What the callers and works of the load have counted themselves. */
+  private static final class Counts {
+    final LongAdder calls = new LongAdder();
+    final LongAdder values = new LongAdder();
+    final LongAdder failures = new LongAdder();
+    final LongAdder handOffs = new LongAdder();
+    final LongAdder abandoned = new LongAdder();
+    final LongAdder timedOut = new LongAdder();
+    final LongAdder cancelled = new LongAdder();
+    final LongAdder interrupted = new LongAdder();
+
+    String value() {
+      Thread.yield();
+      values.increment();
+      return "value";
+    }
+
+    String valueOrFailure(boolean fails) {
+      if (fails) {
+        failures.increment();
+        throw new IllegalStateException("the key's");
+      }
+      return value();
+    }
+
+    Map<String, String> values(Set<String> keys) {
+      Map<String, String> found = new HashMap<>();
+      keys.forEach(key -> found.put(key, value()));
+      return found;
+    }
+  }
+
+  private static final int THREADS = 8;
+  private static final int ROUNDS = 300;
+
+  /**
+   * Callers meet by chance on keys that all share. How many of them leave, or are handed a flight,
+   * can be told only while the flight is held: for that each has a key of its own.
+   */
+  @ParameterizedTest
+  @EnumSource(Freshness.class)
+  void meters_underLoadOfEveryKindAndEnding_areWhatTheCallersCounted(Freshness freshness)
+      throws Exception {
     PrometheusMeterRegistry prometheus = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
     FlightStats stats = new FlightStats();
-    SingleFlight<String, String> flights = watched(prometheus, stats);
-    AtomicLong calls = new AtomicLong();
-    AtomicLong executions = new AtomicLong();
-    AtomicLong cancelled = new AtomicLong();
+    SingleFlight<String, String> flights = watched(prometheus, stats, freshness);
+    Counts counts = new Counts();
+    Set<String> gauges = ConcurrentHashMap.newKeySet();
+    CyclicBarrier allHold =
+        new CyclicBarrier(
+            THREADS,
+            () -> {
+              String page = prometheus.scrape();
+              gauges.add(
+                  "%.0f in flight, %.0f waiting"
+                      .formatted(
+                          sum(page, "singleflight_inflight"), sum(page, "singleflight_waiting")));
+            });
     List<Future<?>> all = new ArrayList<>();
-    for (int thread = 0; thread < 8; thread++) {
+    for (int thread = 0; thread < THREADS; thread++) {
       SplittableRandom random = new SplittableRandom(thread);
+      String ownKey = "of thread " + thread;
       all.add(
           threads.submit(() -> {
-            for (int i = 0; i < 5_000; i++) {
-              String key = "key " + random.nextInt(3);
-              int ending = random.nextInt(10);
-              calls.incrementAndGet();
-              try {
-                switch (random.nextInt(5)) {
-                  case 0 -> flights.call(key, mine -> execute(executions, ending));
-                  case 1 -> flights.call(key, A_DAY, mine -> execute(executions, ending));
-                  case 2 -> flights.submit(key, mine -> execute(executions, ending)).join();
-                  case 3 ->
-                      flights
-                          .callAsync(
-                              key,
-                              mine ->
-                                  CompletableFuture.completedFuture(execute(executions, ending)))
-                          .join();
-                  default -> leave(flights, "of thread " + Thread.currentThread(), executions);
-                }
-              } catch (CancellationException left) {
-                cancelled.incrementAndGet();
-              } catch (IllegalStateException
-                  | SecurityException
-                  | java.util.concurrent.CompletionException expected) {
-                // One of the endings.
+            for (int i = 0; i < ROUNDS; i++) {
+              for (int j = 0; j < 10; j++) {
+                share(flights, random, counts);
+              }
+              switch (i % 4) {
+                case 0 -> new Held(flights, ownKey, freshness, counts, allHold).leaveAll();
+                case 1 -> new Held(flights, ownKey, freshness, counts, null).handOff();
+                case 2 -> new Held(flights, ownKey, freshness, counts, null).failABatch();
+                default -> abandon(flights, ownKey, counts);
               }
             }
             return null;
           }));
     }
     for (Future<?> each : all) {
-      each.get(60, TimeUnit.SECONDS);
+      each.get(100, TimeUnit.SECONDS);
     }
+    long flown = counts.values.sum() + counts.failures.sum() + counts.abandoned.sum();
     Awaitility.await()
-        .untilAsserted(() -> {
-          FlightStats.Snapshot told = stats.snapshot();
-          assertThat(told.values() + told.failures() + told.abandoned()).isEqualTo(told.started());
-        });
+        .untilAsserted(() ->
+            assertThat(sum(prometheus.scrape(), "singleflight_executions_seconds_count"))
+                .isEqualTo(flown));
 
     String page = prometheus.scrape();
-    assertThat(calls).hasValue(40_000);
-    assertThat(sum(page, "singleflight_calls_total")).isEqualTo(calls.get());
-    assertThat(
-            sum(page, "singleflight_executions_seconds_count")
-                + sum(page, "singleflight_handoffs_total"))
-        .isEqualTo(executions.get());
+    Map<String, LongAdder> counted = new LinkedHashMap<>();
+    counted.put("executions_seconds_count{name=\"customers\",outcome=\"value\"}", counts.values);
+    counted.put(
+        "executions_seconds_count{name=\"customers\",outcome=\"failure\"}", counts.failures);
+    counted.put(
+        "executions_seconds_count{name=\"customers\",outcome=\"abandoned\"}", counts.abandoned);
+    counted.put("handoffs_total", counts.handOffs);
+    counted.put("departures_total{name=\"customers\",reason=\"timed_out\"}", counts.timedOut);
+    counted.put("departures_total{name=\"customers\",reason=\"cancelled\"}", counts.cancelled);
+    counted.put("departures_total{name=\"customers\",reason=\"interrupted\"}", counts.interrupted);
+    counted.forEach((meter, count) -> {
+      assertThat(count.sum()).as(meter).isPositive();
+      assertThat(sum(page, "singleflight_" + meter)).as(meter).isEqualTo(count.sum());
+    });
     assertThat(sum(page, "singleflight_calls_total{name=\"customers\",role=\"leader\"}"))
-        .isEqualTo(sum(page, "singleflight_executions_seconds_count"));
-    assertThat(sum(page, "singleflight_departures_total")).isEqualTo(cancelled.get());
-    assertThat(
-            sum(
-                page,
-                "singleflight_executions_seconds_count{name=\"customers\",outcome=\"abandoned\"}"))
-        .isEqualTo(cancelled.get());
+        .isEqualTo(flown);
+    assertThat(sum(page, "singleflight_calls_total{name=\"customers\",role=\"follower\"}"))
+        .isEqualTo(counts.calls.sum() - flown)
+        .isPositive();
     assertThat(sum(page, "singleflight_executions_seconds_sum"))
-        .isCloseTo(
-            stats.snapshot().duration().toNanos() / 1e9,
-            org.assertj.core.data.Percentage.withPercentage(0.001));
-    for (String each :
-        List.of(
-            "singleflight_calls_total{name=\"customers\",role=\"follower\"}",
-            "singleflight_handoffs_total",
-            "singleflight_executions_seconds_count{name=\"customers\",outcome=\"value\"}",
-            "singleflight_executions_seconds_count{name=\"customers\",outcome=\"failure\"}")) {
-      assertThat(sum(page, each)).as(each).isPositive();
-    }
+        .isCloseTo(stats.snapshot().duration().toNanos() / 1e9, withPercentage(0.001));
+    int flightsHeld = freshness == Freshness.NEXT ? 2 * THREADS : THREADS;
+    assertThat(gauges)
+        .containsExactly("%d in flight, %d waiting".formatted(flightsHeld, 5 * THREADS));
     assertThat(sum(page, "singleflight_inflight")).isZero();
     assertThat(sum(page, "singleflight_waiting")).isZero();
-    assertThat(page).doesNotContain("key 1");
+    assertThat(page).doesNotContain("of thread");
   }
 
-  private static String execute(AtomicLong executions, int ending) {
-    executions.incrementAndGet();
-    Thread.yield();
-    return switch (ending) {
-      case 0 -> throw new IllegalStateException("the key's");
-      case 1 -> throw new SecurityException("the leader's own");
-      default -> "value";
-    };
+  /** A call on keys that all threads use; nobody leaves. */
+  private static void share(
+      SingleFlight<String, String> flights, SplittableRandom random, Counts counts)
+      throws Exception {
+    String key = "key " + random.nextInt(3);
+    boolean fails = random.nextInt(10) == 0;
+    int kind = random.nextInt(6);
+    counts.calls.add(kind < 4 ? 1 : kind == 4 ? 3 : 0);
+    try {
+      switch (kind) {
+        case 0 -> flights.call(key, mine -> counts.valueOrFailure(fails));
+        case 1 -> flights.call(key, A_DAY, mine -> counts.valueOrFailure(fails));
+        case 2 -> flights.submit(key, mine -> counts.valueOrFailure(fails)).join();
+        case 3 ->
+            flights
+                .callAsync(
+                    key, mine -> CompletableFuture.completedFuture(counts.valueOrFailure(fails)))
+                .join();
+        // A batch that meets a failure leaves the others that it joined: that is counted when held.
+        case 4 -> flights.callAll(List.of("batch 0", "batch 1", "batch 2"), counts::values);
+        default -> flights.forget(key);
+      }
+    } catch (IllegalStateException | CompletionException failed) {
+      assertThat(failed).hasStackTraceContaining("the key's");
+    }
   }
 
-  /** Begins an execution on a key that nobody else uses, and abandons it. */
-  private static void leave(SingleFlight<String, String> flights, String key, AtomicLong executions)
+  /** Begins an execution, and abandons it. */
+  private static void abandon(SingleFlight<String, String> flights, String key, Counts counts)
       throws Exception {
     CountDownLatch begun = new CountDownLatch(1);
     CompletableFuture<String> future =
         flights.submit(
             key,
             mine -> {
-              executions.incrementAndGet();
               begun.countDown();
               new CountDownLatch(1).await();
               return "never";
             });
     begun.await();
-    future.cancel(true);
-    future.join();
+    assertThat(future.cancel(true)).isTrue();
+    counts.calls.increment();
+    counts.cancelled.increment();
+    counts.abandoned.increment();
+  }
+
+  /** A flight of a stage, so that nothing happens to it by chance; in NEXT, behind another. */
+  private final class Held {
+    private final SingleFlight<String, String> flights;
+    private final String key;
+    private final Counts counts;
+    private final @Nullable CyclicBarrier allHold;
+    private final CompletableFuture<String> ahead = new CompletableFuture<>();
+    private final CompletableFuture<String> stage = new CompletableFuture<>();
+    private final List<CompletableFuture<String>> stay = new ArrayList<>();
+
+    Held(
+        SingleFlight<String, String> flights,
+        String key,
+        Freshness freshness,
+        Counts counts,
+        @Nullable CyclicBarrier allHold) {
+      this.flights = flights;
+      this.key = key;
+      this.counts = counts;
+      this.allHold = allHold;
+      if (freshness == Freshness.NEXT) {
+        stay.add(flights.callAsync(key, mine -> ahead));
+        counts.calls.increment();
+        counts.values.increment();
+      }
+      stay.add(flights.callAsync(key, mine -> stage));
+      counts.calls.increment();
+    }
+
+    private CompletableFuture<String> follow() {
+      counts.calls.increment();
+      return flights.callAsync(key, mine -> CompletableFuture.completedFuture(counts.value()));
+    }
+
+    private void land() {
+      ahead.complete("ahead");
+      stage.complete("held");
+      counts.values.increment();
+      stay.forEach(CompletableFuture::join);
+    }
+
+    /** Five followers, of whom one stays. */
+    void leaveAll() throws Exception {
+      stay.add(follow());
+      CompletableFuture<String> cancelled = follow();
+      CompletableFuture<String> late = follow();
+      List<CompletableFuture<Thread>> blocked = new ArrayList<>();
+      List<Future<?>> left = new ArrayList<>();
+      for (int i = 0; i < 2; i++) {
+        CompletableFuture<Thread> thread = new CompletableFuture<>();
+        blocked.add(thread);
+        left.add(
+            threads.submit(() -> {
+              thread.complete(Thread.currentThread());
+              counts.calls.increment();
+              assertThatThrownBy(() -> flights.call(key, mine -> counts.value()))
+                  .isInstanceOf(InterruptedException.class);
+              counts.interrupted.increment();
+            }));
+      }
+      Awaitility.await()
+          .pollDelay(Duration.ZERO)
+          .pollInterval(Duration.ofMillis(1))
+          .until(() ->
+              flights.inFlight().stream()
+                  .anyMatch(flight -> flight.key().equals(key) && flight.callers() == 6));
+      requireNonNull(allHold).await();
+      for (CompletableFuture<Thread> thread : blocked) {
+        thread.join().interrupt();
+      }
+      for (Future<?> each : left) {
+        each.get(20, TimeUnit.SECONDS);
+      }
+      assertThat(cancelled.cancel(true)).isTrue();
+      counts.cancelled.increment();
+      assertThat(late.completeExceptionally(new TimeoutException("of its own"))).isTrue();
+      counts.timedOut.increment();
+      counts.calls.increment();
+      assertThatThrownBy(() -> flights.call(key, Duration.ofNanos(1), mine -> counts.value()))
+          .isInstanceOf(TimeoutException.class);
+      counts.timedOut.increment();
+      land();
+    }
+
+    /** The leader fails for a reason of its own, twice; the third one's value is that of all. */
+    void handOff() {
+      CompletableFuture<String> own = new CompletableFuture<>();
+      counts.calls.increment();
+      CompletableFuture<String> heir = flights.callAsync(key, mine -> own);
+      stay.add(follow());
+      CompletableFuture<String> leader = stay.remove(stay.size() - 2);
+      ahead.complete("ahead");
+      for (CompletableFuture<String> each : List.of(stage, own)) {
+        each.completeExceptionally(new SecurityException("the leader's own"));
+        counts.handOffs.increment();
+      }
+      assertThat(failureOf(leader)).isInstanceOf(SecurityException.class);
+      assertThat(failureOf(heir)).isInstanceOf(SecurityException.class);
+      stay.forEach(CompletableFuture::join);
+    }
+
+    /** A batch whose own work fails leaves what it has joined: it is cancelled once for each. */
+    void failABatch() {
+      counts.calls.add(2);
+      counts.failures.increment();
+      assertThatThrownBy(() ->
+              flights.callAll(
+                  List.of(key, key + ", led"),
+                  keys -> {
+                    throw new IllegalStateException("the batch's");
+                  }))
+          .isInstanceOf(IllegalStateException.class);
+      counts.cancelled.increment();
+      land();
+    }
+  }
+
+  private static Throwable failureOf(CompletableFuture<String> future) {
+    return future.handle((value, failure) -> failure).join();
   }
 
   @Test
@@ -188,6 +379,24 @@ class FlightMetersTest {
     }
     assertThat(gauge("singleflight.inflight")).isZero();
     assertThat(gauge("singleflight.waiting")).isZero();
+  }
+
+  /** A service that is made anew brings a new instance under the same name. */
+  @Test
+  void gauges_ofAnInstanceThatIsMadeAnew_tellOfTheNewOne() {
+    MeterRegistry both = new CompositeMeterRegistry(Clock.SYSTEM, List.of(registry));
+    assertThat(watched(both, new FlightStats()).inFlight()).isEmpty();
+    SingleFlight<String, String> anew = watched(both, new FlightStats());
+    CompletableFuture<String> stage = new CompletableFuture<>();
+    CompletableFuture<String> leader = anew.callAsync("a", key -> stage);
+    CompletableFuture<String> follower = anew.callAsync("a", key -> stage);
+    assertThat(gauge("singleflight.inflight")).isEqualTo(1);
+    assertThat(gauge("singleflight.waiting")).isEqualTo(1);
+    stage.complete("found");
+    assertThat(leader.join() + follower.join()).isEqualTo("foundfound");
+    assertThat(gauge("singleflight.inflight")).isZero();
+    assertThat(registry.get("singleflight.calls").tag("role", "leader").counter().count())
+        .isEqualTo(1);
   }
 
   private String hold(String key) throws InterruptedException {

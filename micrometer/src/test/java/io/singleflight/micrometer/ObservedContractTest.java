@@ -16,6 +16,7 @@ import io.singleflight.contract.LockContract;
 import io.singleflight.contract.NextContract;
 import io.singleflight.contract.OptionsContract;
 import io.singleflight.contract.SingleFlightFactory;
+import io.singleflight.contract.WakingContract;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.Nested;
 
@@ -49,6 +50,9 @@ class ObservedContractTest {
 
   @Nested
   class Lock extends LockContract implements Observed {}
+
+  @Nested
+  class Waking extends WakingContract implements Observed {}
 
   @Nested
   class Leftovers extends LeftoversContract implements Observed {}

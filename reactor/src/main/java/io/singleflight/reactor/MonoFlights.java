@@ -7,8 +7,11 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.BooleanSupplier;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
+import reactor.core.Disposable;
+import reactor.core.Disposables;
 import reactor.core.publisher.BaseSubscriber;
 import reactor.core.publisher.Mono;
 import reactor.util.context.ContextView;
@@ -63,8 +66,10 @@ public final class MonoFlights<K, V> {
    * <p>The work is called, and subscribed to, on the thread of the leader's subscription and in the
    * leader's Reactor context. If the flight is handed off or had to wait in {@link
    * io.singleflight.Freshness#NEXT}, that is a thread of the executor, and the context of the
-   * subscriber whose turn it is. An empty work is an empty result for all, which blocking callers
-   * get as null.
+   * subscriber whose turn it is. A leader that is cancelled while its work is called does not
+   * subscribe any more: a follower does, to its own work. If it is cancelled later, while a work
+   * that blocks is being subscribed to, it leaves when that returns. An empty work is an empty
+   * result for all, which blocking callers get as null.
    *
    * <p>The leader is signalled by the thread that upstream signals on, each follower by a task on
    * the executor of the {@code SingleFlight}: use {@code publishOn} to continue elsewhere. Each
@@ -89,15 +94,16 @@ public final class MonoFlights<K, V> {
     requireNonNull(key, "key");
     requireNonNull(work, "work");
     return Mono.create(subscriber -> {
-      AtomicBoolean left = new AtomicBoolean();
+      Disposable.Swap seat = Disposables.swap();
+      subscriber.onCancel(seat);
+      AtomicBoolean seated = new AtomicBoolean();
+      BooleanSupplier gone = () -> !seated.get() && seat.isDisposed();
       CompletableFuture<V> own =
-          flights.callAsync(key, mine -> upstream(mine, work, subscriber.contextView()));
-      subscriber.onCancel(() -> {
-        left.set(true);
-        own.cancel(true);
-      });
+          flights.callAsync(key, mine -> upstream(mine, work, gone, subscriber.contextView()));
+      seated.set(true);
+      seat.update(() -> own.cancel(true));
       own.whenComplete((value, failure) -> {
-        if (left.get()) {
+        if (seat.isDisposed()) {
           return;
         }
         if (failure == null) {
@@ -110,9 +116,18 @@ public final class MonoFlights<K, V> {
   }
 
   private static <K, V> CompletionStage<V> upstream(
-      K key, Function<? super K, ? extends Mono<? extends V>> work, ContextView context) {
+      K key,
+      Function<? super K, ? extends Mono<? extends V>> work,
+      BooleanSupplier leaderHasGone,
+      ContextView context) {
     Upstream<V> upstream = new Upstream<>();
-    Mono.<V>defer(() -> work.apply(key)).contextWrite(context).subscribe(upstream);
+    Mono.<V>defer(
+            () -> {
+              Mono<? extends V> found = work.apply(key);
+              return leaderHasGone.getAsBoolean() ? Mono.error(new InterruptedException()) : found;
+            })
+        .contextWrite(context)
+        .subscribe(upstream);
     return upstream.stage;
   }
 

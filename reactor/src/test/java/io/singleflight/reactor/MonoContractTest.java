@@ -18,6 +18,7 @@ import io.singleflight.contract.LockContract;
 import io.singleflight.contract.NextContract;
 import io.singleflight.contract.OptionsContract;
 import io.singleflight.contract.SingleFlightFactory;
+import io.singleflight.contract.WakingContract;
 import java.time.Duration;
 import java.util.Collection;
 import java.util.List;
@@ -61,6 +62,9 @@ class MonoContractTest {
 
   @Nested
   class Lock extends LockContract implements OfMonos {}
+
+  @Nested
+  class Waking extends WakingContract implements OfMonos {}
 
   @Nested
   class Leftovers extends LeftoversContract implements OfMonos {}

@@ -32,6 +32,7 @@ import org.junit.jupiter.api.Test;
 import org.reactivestreams.Subscriber;
 import org.reactivestreams.Subscription;
 import reactor.core.Disposable;
+import reactor.core.publisher.BaseSubscriber;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Hooks;
 import reactor.core.publisher.Mono;
@@ -199,6 +200,43 @@ class MonoFlightsTest {
     gate.tryEmitValue("late").orThrow();
     assertThat(patient.get(20, TimeUnit.SECONDS)).isEqualTo("late");
     assertThat(cancellations).hasValue(0);
+  }
+
+  /** The leader's seat is not known before its work has been called, and so could not be left. */
+  @Test
+  void leader_cancelsWhileItsWorkIsCalled_subscribesToNothing() {
+    BaseSubscriber<Object> leader = new BaseSubscriber<>() {};
+    flights
+        .call(
+            "a",
+            key -> {
+              leader.cancel();
+              return query;
+            })
+        .subscribe(leader);
+    assertThat(subscriptions).hasValue(0);
+    assertThat(shared.inFlight()).isEmpty();
+    assertThat(flights.call("a", key -> Mono.just("anew")).block(PATIENCE)).isEqualTo("anew");
+  }
+
+  @Test
+  void leader_cancelsWhileItsWorkIsCalledAndAnotherFollows_leavesTheFlightToIt() {
+    BaseSubscriber<Object> leader = new BaseSubscriber<>() {};
+    AtomicReference<CompletableFuture<Object>> follower = new AtomicReference<>();
+    flights
+        .call(
+            "a",
+            key -> {
+              CompletableFuture.runAsync(
+                      () -> follower.set(flights.call("a", own -> Mono.just("own")).toFuture()))
+                  .join();
+              leader.cancel();
+              return query;
+            })
+        .subscribe(leader);
+    assertThat(follower.get()).succeedsWithin(PATIENCE).isEqualTo("own");
+    assertThat(subscriptions).hasValue(0);
+    assertThat(stats.snapshot().handedOff()).isEqualTo(1);
   }
 
   /** The mechanism: {@code Mono.toFuture} forgets a cancellation that precedes onSubscribe. */
