@@ -70,10 +70,7 @@ final class ServiceOptions {
   }
 
   private String noDatabase(Exception failure) {
-    Throwable root = failure;
-    while (root.getCause() != null) {
-      root = root.getCause();
-    }
+    Throwable root = Main.root(failure);
     return jdbcUrl == null
         ? "The database in "
             + data
