@@ -8,8 +8,9 @@ const HERDS_SHOWN = 5;
 const byId = id => document.getElementById(id);
 const number = value => Math.round(value).toLocaleString('en-US');
 const perQuery = (requests, queries) => (queries ? (requests / queries).toFixed(1) : '–');
+const counted = (count, one, many) => `${number(count)} ${count === 1 ? one : many}`;
 const time = millis => (millis < 1000 ? `${Math.round(millis)} ms` : `${(millis / 1000).toFixed(1)} s`);
-const secondsAgo = seconds => (seconds < 1 ? 'now' : `-${Math.round(seconds)} s`);
+const secondsAgo = seconds => (seconds < 1 ? 'now' : `−${Math.round(seconds)} s`);
 const color = name => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
 /* Read by the page's test, too. */
@@ -68,11 +69,23 @@ function rows(table, items, cells, none) {
     const row = document.createElement('tr');
     for (const cell of cells(item)) {
       const [text, style] = [].concat(cell);
-      row.insertCell().append(text);
+      row.append(document.createElement(row.cells.length === 0 ? 'th' : 'td'));
+      row.lastChild.append(text);
       row.lastChild.className = style ?? '';
     }
+    row.firstChild.scope = 'row';
     return row;
   }));
+}
+
+/* For those who hear the charts. */
+function describeCharts(samples) {
+  const now = samples.at(-1);
+  const answered = samples.findLast(sample => sample.p99 !== null);
+  byId('rates').ariaLabel = `Chart of the last minute. Now: ${number(now.requests)} requests answered`
+    + ` and ${number(now.queries)} queries per second`;
+  byId('latency').ariaLabel = 'Chart of the last minute. ' + (answered
+    ? `Latest latencies: p99 ${time(answered.p99)}, p50 ${time(answered.p50)}` : 'No request was answered');
 }
 
 const noFlights = byId('flights').tBodies[0].rows[0];
@@ -88,6 +101,9 @@ function update(live) {
   const at = column('at').map(millis => millis / 1000);
   charts.rates.setData([at, column('requests'), column('queries')]);
   charts.latency.setData([at, column('p99'), column('p50')]);
+  describeCharts(live.samples);
+  byId('shown').textContent = live.flights.length > FLIGHTS_SHOWN
+    ? `the oldest ${FLIGHTS_SHOWN} of ${number(live.flights.length)}` : '';
   rows(byId('flights'), live.flights.slice(0, FLIGHTS_SHOWN),
     flight => [flight.key, time(flight.ageMillis), number(flight.callers), flight.leader], noFlights);
 }
@@ -109,15 +125,21 @@ function say(text, style = '') {
   }
 }
 
+/* A button that is disabled loses the keyboard's focus; this one keeps it. */
+const underWay = () => byId('send').ariaDisabled === 'true';
+
 async function sendHerd(event) {
   event.preventDefault();
+  if (underWay()) {
+    return;
+  }
   const sharing = byId('sharing').checked;
   const query = new URLSearchParams({ requests: byId('size').value, names: byId('names').value });
   if (!sharing) {
     query.set('share', 'no');
   }
-  byId('send').disabled = true;
-  say(`${byId('size').value} requests are on their way…`);
+  byId('send').ariaDisabled = 'true';
+  say(`${counted(Number(byId('size').value), 'request is', 'requests are')} on the way…`);
   try {
     const response = await fetch(`herd?${query}`, { method: 'POST' });
     const herd = await response.json();
@@ -126,16 +148,19 @@ async function sendHerd(event) {
     }
     results.unshift(herd);
     rows(byId('herds'), results.slice(0, HERDS_SHOWN), result => [
-      result.names === 1 ? '1 customer' : `${result.names} customers`,
+      counted(result.names, 'customer', 'customers'),
       result.sharing ? ['on', 'on'] : ['off', 'off'],
       number(result.requests), number(result.queries), perQuery(result.requests, result.queries),
       time(result.p50Millis), time(result.p99Millis),
     ]);
-    say(herd.failures ? `${number(herd.failures)} requests failed` : '', 'error');
+    if (herd.failures) {
+      throw new Error(`${number(herd.failures)} requests failed`);
+    }
+    say(`${number(herd.requests)} requests took ${counted(herd.queries, 'query', 'queries')}.`);
   } catch (failure) {
     say(failure.message, 'error');
   } finally {
-    byId('send').disabled = false;
+    byId('send').ariaDisabled = 'false';
   }
 }
 

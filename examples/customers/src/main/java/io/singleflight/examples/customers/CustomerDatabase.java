@@ -7,6 +7,7 @@ import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
+import java.sql.SQLTimeoutException;
 import java.sql.Statement;
 import java.time.Duration;
 import java.util.Optional;
@@ -22,6 +23,9 @@ final class CustomerDatabase implements AutoCloseable {
 
   private static final int BATCH = 1_000;
   private static final long SEED = 42;
+
+  /* What PostgreSQL's driver says of a timeout, in an exception of no particular kind. */
+  private static final String QUERY_CANCELED = "57014";
 
   /* The rank makes the database add up every order, whoever is asked for. */
   private static final String FIGURES =
@@ -81,7 +85,11 @@ final class CustomerDatabase implements AutoCloseable {
         + ";OPTIMIZE_REUSE_RESULTS=0;CACHE_SIZE=65536";
   }
 
-  /** Runs the one slow query of this service. */
+  /**
+   * Runs the one slow query of this service.
+   *
+   * @throws java.sql.SQLTransientException if the database did not answer in time
+   */
   Optional<Customer> find(String name) throws SQLException {
     try (Connection connection = pool.getConnection()) {
       queries.increment();
@@ -92,6 +100,10 @@ final class CustomerDatabase implements AutoCloseable {
           return row.next() ? Optional.of(customer(row)) : Optional.empty();
         }
       }
+    } catch (SQLException e) {
+      throw QUERY_CANCELED.equals(e.getSQLState())
+          ? new SQLTimeoutException(e.getMessage(), e.getSQLState(), e)
+          : e;
     }
   }
 

@@ -6,7 +6,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
-import me.tongfei.progressbar.ProgressBar;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -70,14 +69,13 @@ final class HerdCommand implements Callable<Integer> {
 
   private List<Result> herds(Herd herd) {
     List<Result> results = new ArrayList<>();
-    try (ProgressBar bar =
-        ServiceOptions.progressBar("Herds", 2L * NAMES.size() * requests).build()) {
-      bar.setExtraMessage(" warming up");
+    try (Progress progress = new Progress("Herds", 2L * NAMES.size() * requests, options.err())) {
+      progress.stage("warming up");
       herd.warmUp(requests);
       for (int names : NAMES) {
         for (boolean sharing : new boolean[] {false, true}) {
-          bar.setExtraMessage(" " + names(names) + ", sharing " + (sharing ? "on" : "off"));
-          results.add(herd.send(requests, names, sharing, bar::step));
+          progress.stage(names(names) + ", sharing " + (sharing ? "on" : "off"));
+          results.add(herd.send(requests, names, sharing, progress::step));
         }
       }
     }

@@ -42,10 +42,15 @@ final class Main implements Runnable {
   }
 
   private static String message(Throwable failure) {
+    return String.valueOf(failure.getMessage()) + " (" + root(failure) + ")";
+  }
+
+  /** What a failure came of in the end. */
+  static Throwable root(Throwable failure) {
     Throwable root = failure;
     while (root.getCause() != null) {
       root = root.getCause();
     }
-    return String.valueOf(failure.getMessage()) + " (" + root + ")";
+    return root;
   }
 }

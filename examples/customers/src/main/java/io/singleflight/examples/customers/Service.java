@@ -87,7 +87,11 @@ final class Service implements AutoCloseable {
     try {
       return customers.find(name);
     } catch (SQLException e) {
-      log.error("No figures for {}", name, e);
+      if (e instanceof SQLTransientException || Thread.currentThread().isInterrupted()) {
+        log.warn("No figures for {} in time: {}", name, String.valueOf(Main.root(e)));
+      } else {
+        log.error("No figures for {}", name, e);
+      }
       throw e;
     }
   }

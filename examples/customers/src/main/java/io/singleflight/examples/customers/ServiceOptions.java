@@ -1,11 +1,10 @@
 package io.singleflight.examples.customers;
 
+import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.sql.SQLException;
 import java.time.Duration;
-import me.tongfei.progressbar.ProgressBar;
-import me.tongfei.progressbar.ProgressBarBuilder;
-import me.tongfei.progressbar.ProgressBarStyle;
+import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -70,10 +69,7 @@ final class ServiceOptions {
   }
 
   private String noDatabase(Exception failure) {
-    Throwable root = failure;
-    while (root.getCause() != null) {
-      root = root.getCause();
-    }
+    Throwable root = Main.root(failure);
     return jdbcUrl == null
         ? "The database in "
             + data
@@ -88,29 +84,26 @@ final class ServiceOptions {
     return Duration.ofSeconds(deadlineSeconds);
   }
 
-  static ProgressBarBuilder progressBar(String task, long max) {
-    return new ProgressBarBuilder()
-        .setTaskName(task)
-        .setInitialMax(max)
-        .setStyle(ProgressBarStyle.ASCII)
-        .clearDisplayOnFinish();
+  PrintWriter err() {
+    return command.commandLine().getErr();
   }
 
-  /* The bar appears only if there is something to fill. */
-  private static final class Filling implements AutoCloseable {
-    private @Nullable ProgressBar bar;
+  /* Told only if there is something to fill. */
+  private final class Filling implements AutoCloseable {
+    private @Nullable Progress progress;
 
     void reached(int orders) {
-      if (bar == null) {
-        bar = progressBar("Filling the database", CustomerDatabase.ORDERS).build();
+      if (progress == null) {
+        progress = new Progress("Filling the database", CustomerDatabase.ORDERS, err());
+        progress.stage(String.format(Locale.ROOT, "%,d orders", CustomerDatabase.ORDERS));
       }
-      bar.stepTo(orders);
+      progress.stepTo(orders);
     }
 
     @Override
     public void close() {
-      if (bar != null) {
-        bar.close();
+      if (progress != null) {
+        progress.close();
       }
     }
   }

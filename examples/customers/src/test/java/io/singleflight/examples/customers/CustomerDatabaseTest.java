@@ -3,8 +3,6 @@ package io.singleflight.examples.customers;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.catchThrowable;
 
-import io.zonky.test.db.postgres.embedded.EmbeddedPostgres;
-import java.io.IOException;
 import java.math.BigDecimal;
 import java.nio.file.Path;
 import java.sql.SQLException;
@@ -24,10 +22,8 @@ class CustomerDatabaseTest {
   }
 
   @Test
-  void open_postgres_fillsOnceAndAlike() throws SQLException, IOException {
-    try (EmbeddedPostgres postgres = EmbeddedPostgres.start()) {
-      assertFilledOnceAndAlike(postgres.getJdbcUrl("postgres", "postgres"), "PostgreSQL");
-    }
+  void open_postgres_fillsOnceAndAlike() throws SQLException {
+    assertFilledOnceAndAlike(Postgres.newDatabase(), "PostgreSQL");
   }
 
   @Test
