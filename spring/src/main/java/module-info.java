@@ -17,6 +17,7 @@ module io.singleflight.spring {
   requires spring.boot.autoconfigure;
   requires static spring.boot.actuator;
   requires static spring.boot.actuator.autoconfigure;
+  requires static spring.boot.cache;
   requires spring.context;
   requires spring.core;
   requires spring.expression;

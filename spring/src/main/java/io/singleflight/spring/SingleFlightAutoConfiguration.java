@@ -11,6 +11,7 @@ import org.springframework.boot.autoconfigure.AutoConfiguration;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnClass;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnProperty;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnWebApplication;
+import org.springframework.boot.cache.metrics.CacheMeterBinderProvider;
 import org.springframework.boot.context.properties.EnableConfigurationProperties;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
@@ -57,6 +58,16 @@ public final class SingleFlightAutoConfiguration {
     @Role(BeanDefinition.ROLE_INFRASTRUCTURE)
     static CoalescingCaches coalescingCaches(ObjectProvider<SingleFlights> instances) {
       return new CoalescingCaches(instances);
+    }
+
+    @Configuration(proxyBeanMethods = false)
+    @ConditionalOnClass({CacheMeterBinderProvider.class, MeterRegistry.class})
+    static class CacheMetersConfiguration {
+
+      @Bean
+      CacheMeters singleFlightCacheMeters(ObjectProvider<CacheMeterBinderProvider<?>> providers) {
+        return new CacheMeters(providers);
+      }
     }
   }
 

@@ -7,7 +7,7 @@ import java.util.Collection;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.function.Function;
+import java.util.concurrent.Executor;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -22,10 +22,9 @@ public final class SingleFlights {
 
   private final Map<String, SingleFlight<Object, @Nullable Object>> instances =
       new ConcurrentHashMap<>();
-  private final Function<String, SingleFlight<Object, @Nullable Object>> factory;
+  private final InstanceFactory factory;
 
-  SingleFlights(
-      Collection<String> names, Function<String, SingleFlight<Object, @Nullable Object>> factory) {
+  SingleFlights(Collection<String> names, InstanceFactory factory) {
     this.factory = factory;
     names.forEach(this::get);
   }
@@ -48,10 +47,15 @@ public final class SingleFlights {
   private synchronized SingleFlight<Object, @Nullable Object> make(String name) {
     SingleFlight<Object, @Nullable Object> instance = instances.get(name);
     if (instance == null) {
-      instance = factory.apply(name);
+      instance = factory.create(name);
       instances.put(name, instance);
     }
     return instance;
+  }
+
+  /** The executor of an instance, for what is no flight. */
+  Executor executor(String name) {
+    return factory.executor(name);
   }
 
   Map<String, SingleFlight<Object, @Nullable Object>> all() {
