@@ -14,6 +14,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.Future;
 import org.jspecify.annotations.Nullable;
+import org.springframework.beans.factory.config.ConfigurableListableBeanFactory;
 import org.springframework.boot.convert.DurationStyle;
 import org.springframework.core.DefaultParameterNameDiscoverer;
 import org.springframework.core.KotlinDetector;
@@ -27,7 +28,6 @@ import org.springframework.expression.spel.ast.VariableReference;
 import org.springframework.expression.spel.standard.SpelExpression;
 import org.springframework.expression.spel.standard.SpelExpressionParser;
 import org.springframework.util.StringUtils;
-import org.springframework.util.StringValueResolver;
 
 /** An annotated method: its annotation, checked and parsed. */
 final class SharedMethod {
@@ -55,15 +55,15 @@ final class SharedMethod {
   SharedMethod(
       Method method,
       SharedCall annotation,
-      StringValueResolver placeholders,
+      ConfigurableListableBeanFactory beans,
       boolean webFluxSecurity) {
     this.method = method;
     this.kind = kind();
-    this.name = resolve("name", annotation.name(), placeholders);
+    this.name = resolve("name", annotation.name(), beans);
     if (name.isBlank()) {
       throw invalid("name is blank", "leave it out or give the name of an instance");
     }
-    String deadline = resolve("timeout", annotation.timeout(), placeholders);
+    String deadline = resolve("timeout", annotation.timeout(), beans);
     this.timeout = deadline.isEmpty() ? null : duration(deadline);
     this.key = parse("key", annotation.key());
     this.condition = parse("condition", annotation.condition());
@@ -154,9 +154,9 @@ final class SharedMethod {
     return (method.getModifiers() & unseen) == 0;
   }
 
-  private String resolve(String attribute, String text, StringValueResolver placeholders) {
+  private String resolve(String attribute, String text, ConfigurableListableBeanFactory beans) {
     try {
-      String resolved = placeholders.resolveStringValue(text);
+      String resolved = beans.resolveEmbeddedValue(text);
       return resolved == null ? "" : resolved;
     } catch (IllegalArgumentException e) {
       throw invalid(attribute + " '" + text + "': " + e.getMessage(), "define it");
@@ -217,7 +217,7 @@ final class SharedMethod {
     return variables;
   }
 
-  private InvalidSharedCallException invalid(String problem, String remedy) {
+  InvalidSharedCallException invalid(String problem, String remedy) {
     return new InvalidSharedCallException(method, problem, remedy);
   }
 }
