@@ -37,7 +37,7 @@ final class SharedMethods {
     return types.computeIfAbsent(
         type,
         candidate ->
-            canHave(candidate)
+            AnnotationUtils.isCandidateClass(candidate, SharedCall.class)
                 ? MethodIntrospector.selectMethods(candidate, ANNOTATED).stream()
                     .map(method -> find(method, candidate))
                     .filter(Objects::nonNull)
@@ -62,12 +62,6 @@ final class SharedMethods {
     SharedCall annotation = AnnotatedElementUtils.findMergedAnnotation(specific, SharedCall.class);
     return annotation == null
         ? Optional.empty()
-        : Optional.of(new SharedMethod(specific, annotation, beans, webFluxSecurity));
-  }
-
-  /* Most beans of an application are Spring's own. */
-  private static boolean canHave(Class<?> type) {
-    return !type.getName().startsWith("org.springframework.")
-        && AnnotationUtils.isCandidateClass(type, SharedCall.class);
+        : Optional.of(new SharedMethod(specific, targetClass, annotation, beans, webFluxSecurity));
   }
 }

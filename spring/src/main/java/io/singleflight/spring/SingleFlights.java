@@ -7,7 +7,7 @@ import java.util.Collection;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.Executor;
+import java.util.concurrent.RejectedExecutionException;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -53,9 +53,13 @@ public final class SingleFlights {
     return instance;
   }
 
-  /** The executor of an instance, for what is no flight. */
-  Executor executor(String name) {
-    return factory.executor(name);
+  /** Runs what is no flight on the executor of an instance, or inline if that refuses. */
+  void execute(String name, Runnable task) {
+    try {
+      factory.executor(name).execute(task);
+    } catch (RejectedExecutionException e) {
+      task.run();
+    }
   }
 
   Map<String, SingleFlight<Object, @Nullable Object>> all() {

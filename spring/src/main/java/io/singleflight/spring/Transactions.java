@@ -7,12 +7,17 @@ import org.springframework.util.ClassUtils;
 /** Spring's transactions, which need not be there. */
 final class Transactions {
 
-  private static final boolean PRESENT =
+  static final boolean PRESENT =
       ClassUtils.isPresent(
           "org.springframework.transaction.support.TransactionSynchronizationManager",
           Transactions.class.getClassLoader());
 
   private Transactions() {}
+
+  /** Whether the calling thread is in a transaction. */
+  static boolean isActive() {
+    return PRESENT && TransactionSynchronizationManager.isActualTransactionActive();
+  }
 
   /**
    * Runs an action twice at the end of the thread's transaction, if there is one: right after the
