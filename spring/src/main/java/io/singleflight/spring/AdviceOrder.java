@@ -2,6 +2,7 @@ package io.singleflight.spring;
 
 import java.lang.reflect.Method;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 import org.springframework.aop.Advisor;
 import org.springframework.aop.PointcutAdvisor;
 import org.springframework.aop.framework.Advised;
@@ -63,7 +64,7 @@ final class AdviceOrder {
   }
 
   /** Refuses a bean to stand outside of, if its own advice is method security. */
-  void failIfSecurityWithin(Object bean) {
+  void failIfSecurityWithin(@Nullable Object bean) {
     Object inner = bean;
     while (inner instanceof Advised advised) {
       for (Advisor advisor : advised.getAdvisors()) {

@@ -22,14 +22,17 @@ final class InstanceFactory {
   private final Map<String, SingleFlightProperties.Instance> properties;
   private final ListableBeanFactory beans;
   private final List<SingleFlightCustomizer> customizers;
+  private final @Nullable InstanceBuilder observed;
 
   InstanceFactory(
       SingleFlightProperties properties,
       ListableBeanFactory beans,
-      List<SingleFlightCustomizer> customizers) {
+      List<SingleFlightCustomizer> customizers,
+      @Nullable InstanceBuilder observed) {
     this.properties = properties.instances();
     this.beans = beans;
     this.customizers = customizers;
+    this.observed = observed;
   }
 
   SingleFlight<Object, @Nullable Object> create(String name) {
@@ -45,18 +48,15 @@ final class InstanceFactory {
     return instance;
   }
 
-  private static SingleFlight<Object, @Nullable Object> build(
+  private SingleFlight<Object, @Nullable Object> build(
       SingleFlight.Builder<Object, @Nullable Object> builder,
       String name,
       SingleFlightProperties.@Nullable Instance options) {
     Duration maxJoinAge = options == null ? null : options.maxJoinAge();
-    if (maxJoinAge == null) {
-      return builder.build();
-    }
     try {
-      return builder.build();
+      return observed == null ? builder.build() : observed.build(name, builder);
     } catch (IllegalStateException e) {
-      throw invalid(name, "max-join-age", maxJoinAge, e);
+      throw maxJoinAge == null ? e : invalid(name, "max-join-age", maxJoinAge, e);
     }
   }
 

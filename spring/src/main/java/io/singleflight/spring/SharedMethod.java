@@ -58,7 +58,11 @@ final class SharedMethod {
       ConfigurableListableBeanFactory beans,
       boolean webFluxSecurity) {
     this.method = method;
-    this.kind = kind(ResolvableType.forMethodReturnType(method, targetClass).toClass());
+    this.kind =
+        kind(
+            targetClass == null
+                ? method.getReturnType()
+                : ResolvableType.forMethodReturnType(method, targetClass).toClass());
     this.name = resolve("name", annotation.name(), beans);
     if (name.isBlank()) {
       throw invalid("name is blank", "leave it out or give the name of an instance");
