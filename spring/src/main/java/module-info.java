@@ -8,6 +8,8 @@ module io.singleflight.spring {
   requires transitive io.singleflight;
   requires static io.singleflight.micrometer;
   requires static micrometer.core;
+  requires static micrometer.observation;
+  requires static micrometer.tracing;
   requires static org.jspecify;
   requires static org.reactivestreams;
   requires static reactor.core;
@@ -17,6 +19,7 @@ module io.singleflight.spring {
   requires spring.boot.autoconfigure;
   requires static spring.boot.actuator;
   requires static spring.boot.actuator.autoconfigure;
+  requires static spring.boot.cache;
   requires spring.context;
   requires spring.core;
   requires spring.expression;

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.function.Supplier;
+import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.springframework.beans.factory.BeanFactory;
@@ -41,18 +42,30 @@ final class Callers {
     return parts;
   }
 
-  /** Returns a task that runs the given one in the context of the calling thread. */
-  Runnable carry(Runnable task) {
-    Runnable carried = task;
+  /** Returns what makes of a task one that runs as the caller that the calling thread knows. */
+  UnaryOperator<Runnable> capture() {
+    List<UnaryOperator<Runnable>> captured = new ArrayList<>();
     for (CallerIdentity identity : identities.get()) {
       if (identity instanceof CallerContext context) {
-        carried = context.carry(carried);
+        captured.add(context.capture());
       }
     }
+    return task -> {
+      Runnable carried = task;
+      for (UnaryOperator<Runnable> context : captured) {
+        carried = context.apply(carried);
+      }
+      return carried;
+    };
+  }
+
+  /** Returns a task that runs the given one with what the calling thread has besides. */
+  Runnable decorate(Runnable task) {
+    Runnable decorated = task;
     for (TaskDecorator decorator : decorators.get()) {
-      carried = decorator.decorate(carried);
+      decorated = decorator.decorate(decorated);
     }
-    return carried;
+    return decorated;
   }
 
   /** The caller's locale and time zone. */
@@ -72,17 +85,18 @@ final class Callers {
     }
 
     @Override
-    public Runnable carry(Runnable task) {
+    public UnaryOperator<Runnable> capture() {
       LocaleContext ofCaller = LocaleContextHolder.getLocaleContext();
-      return () -> {
-        LocaleContext before = LocaleContextHolder.getLocaleContext();
-        LocaleContextHolder.setLocaleContext(ofCaller);
-        try {
-          task.run();
-        } finally {
-          LocaleContextHolder.setLocaleContext(before);
-        }
-      };
+      return task ->
+          () -> {
+            LocaleContext before = LocaleContextHolder.getLocaleContext();
+            LocaleContextHolder.setLocaleContext(ofCaller);
+            try {
+              task.run();
+            } finally {
+              LocaleContextHolder.setLocaleContext(before);
+            }
+          };
     }
   }
 }

@@ -6,31 +6,36 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Executor;
-import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import org.springframework.beans.factory.BeanNotOfRequiredTypeException;
 import org.springframework.beans.factory.ListableBeanFactory;
 import org.springframework.beans.factory.NoSuchBeanDefinitionException;
 import org.springframework.boot.context.properties.source.InvalidConfigurationPropertyValueException;
+import org.springframework.core.task.SimpleAsyncTaskExecutor;
 
 /** Makes instances of their properties. */
-final class InstanceFactory implements Function<String, SingleFlight<Object, @Nullable Object>> {
+final class InstanceFactory {
+
+  /* Of the same kind as that of an instance that is given none. */
+  private static final Executor DEFAULT = defaultExecutor();
 
   private final Map<String, SingleFlightProperties.Instance> properties;
   private final ListableBeanFactory beans;
   private final List<SingleFlightCustomizer> customizers;
+  private final @Nullable InstanceBuilder observed;
 
   InstanceFactory(
       SingleFlightProperties properties,
       ListableBeanFactory beans,
-      List<SingleFlightCustomizer> customizers) {
+      List<SingleFlightCustomizer> customizers,
+      @Nullable InstanceBuilder observed) {
     this.properties = properties.instances();
     this.beans = beans;
     this.customizers = customizers;
+    this.observed = observed;
   }
 
-  @Override
-  public SingleFlight<Object, @Nullable Object> apply(String name) {
+  SingleFlight<Object, @Nullable Object> create(String name) {
     SingleFlight.Builder<Object, @Nullable Object> builder =
         SingleFlight.<Object, @Nullable Object>builder().name(name);
     SingleFlightProperties.Instance options = properties.get(name);
@@ -43,18 +48,15 @@ final class InstanceFactory implements Function<String, SingleFlight<Object, @Nu
     return instance;
   }
 
-  private static SingleFlight<Object, @Nullable Object> build(
+  private SingleFlight<Object, @Nullable Object> build(
       SingleFlight.Builder<Object, @Nullable Object> builder,
       String name,
       SingleFlightProperties.@Nullable Instance options) {
     Duration maxJoinAge = options == null ? null : options.maxJoinAge();
-    if (maxJoinAge == null) {
-      return builder.build();
-    }
     try {
-      return builder.build();
+      return observed == null ? builder.build() : observed.build(name, builder);
     } catch (IllegalStateException e) {
-      throw invalid(name, "max-join-age", maxJoinAge, e);
+      throw maxJoinAge == null ? e : invalid(name, "max-join-age", maxJoinAge, e);
     }
   }
 
@@ -63,7 +65,7 @@ final class InstanceFactory implements Function<String, SingleFlight<Object, @Nu
       String name,
       SingleFlightProperties.Instance options) {
     if (options.executor() != null) {
-      builder.executor(bean(name, "executor", options.executor(), Executor.class));
+      builder.executor(executor(name));
     }
     builder.freshness(options.freshness());
     if (options.maxJoinAge() != null) {
@@ -91,6 +93,21 @@ final class InstanceFactory implements Function<String, SingleFlight<Object, @Nu
     for (String listener : options.listeners()) {
       builder.listener(listener(name, listener));
     }
+  }
+
+  /** The executor that the properties of an instance name, or else a default. */
+  Executor executor(String name) {
+    SingleFlightProperties.Instance options = properties.get(name);
+    return options == null || options.executor() == null
+        ? DEFAULT
+        : bean(name, "executor", options.executor(), Executor.class);
+  }
+
+  private static Executor defaultExecutor() {
+    SimpleAsyncTaskExecutor executor = new SimpleAsyncTaskExecutor("singleflight-");
+    executor.setVirtualThreads(Runtime.version().feature() >= 21);
+    executor.setDaemon(true);
+    return executor;
   }
 
   @SuppressWarnings("unchecked") // keys of an instance are of any type

@@ -8,7 +8,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import org.jspecify.annotations.Nullable;
 import org.springframework.beans.factory.ObjectProvider;
 
-/** The meters of each instance, if the application has a registry. */
+/** The meters of each instance, if the application has a registry: the only or the primary one. */
 final class InstanceMeters implements SingleFlightCustomizer {
 
   private final ObjectProvider<MeterRegistry> registry;
@@ -20,7 +20,7 @@ final class InstanceMeters implements SingleFlightCustomizer {
 
   @Override
   public void customize(String name, SingleFlight.Builder<Object, @Nullable Object> builder) {
-    registry.ifAvailable(available -> {
+    registry.ifUnique(available -> {
       FlightMeters ofInstance = FlightMeters.of(available, name);
       meters.put(name, ofInstance);
       builder.listener(ofInstance);

@@ -1,11 +1,13 @@
 package io.singleflight.spring;
 
 import java.util.Set;
+import java.util.function.UnaryOperator;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import org.springframework.security.concurrent.DelegatingSecurityContextRunnable;
 import org.springframework.security.core.Authentication;
 import org.springframework.security.core.context.ReactiveSecurityContextHolder;
+import org.springframework.security.core.context.SecurityContext;
 import org.springframework.security.core.context.SecurityContextHolderStrategy;
 
 /** Tells callers apart by Spring Security's principal. */
@@ -33,11 +35,14 @@ final class Principals {
     }
 
     @Override
-    public Runnable carry(Runnable task) {
-      DelegatingSecurityContextRunnable carrying =
-          new DelegatingSecurityContextRunnable(task, strategy.getContext());
-      carrying.setSecurityContextHolderStrategy(strategy);
-      return carrying;
+    public UnaryOperator<Runnable> capture() {
+      SecurityContext ofCaller = strategy.getContext();
+      return task -> {
+        DelegatingSecurityContextRunnable carrying =
+            new DelegatingSecurityContextRunnable(task, ofCaller);
+        carrying.setSecurityContextHolderStrategy(strategy);
+        return carrying;
+      };
     }
   }
 

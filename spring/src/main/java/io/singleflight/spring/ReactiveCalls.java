@@ -7,6 +7,8 @@ import java.util.List;
 import java.util.Optional;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
+import org.springframework.transaction.NoTransactionException;
+import org.springframework.transaction.reactive.TransactionSynchronizationManager;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
 
@@ -16,15 +18,37 @@ final class ReactiveCalls {
   private ReactiveCalls() {}
 
   static Mono<?> mono(SharedInvocation call) {
-    return shared(call, () -> (Mono<?>) requireNonNull(call.perform(), "the Mono of the method"));
+    return inTransaction()
+        .flatMap(alone -> alone ? monoOf(call) : shared(call, () -> monoOf(call)));
   }
 
   static Flux<?> flux(SharedInvocation call) {
-    return shared(
-            call,
-            () ->
-                ((Flux<?>) requireNonNull(call.perform(), "the Flux of the method")).collectList())
-        .flatMapIterable(elements -> (Collection<?>) elements);
+    return inTransaction()
+        .flatMapMany(alone ->
+            alone
+                ? fluxOf(call)
+                : shared(call, () -> fluxOf(call).collectList())
+                    .flatMapIterable(elements -> (Collection<?>) elements));
+  }
+
+  private static Mono<?> monoOf(SharedInvocation call) {
+    return (Mono<?>) requireNonNull(call.perform(), "the Mono of the method");
+  }
+
+  private static Flux<?> fluxOf(SharedInvocation call) {
+    return (Flux<?>) requireNonNull(call.perform(), "the Flux of the method");
+  }
+
+  /** Whether the subscription, or its thread, is in a transaction. */
+  private static Mono<Boolean> inTransaction() {
+    return Mono.defer(() -> {
+      if (!Transactions.PRESENT || Transactions.isActive()) {
+        return Mono.just(Transactions.isActive());
+      }
+      return TransactionSynchronizationManager.forCurrentTransaction()
+          .map(TransactionSynchronizationManager::isActualTransactionActive)
+          .onErrorReturn(NoTransactionException.class, false);
+    });
   }
 
   /* The function of a future that nobody needs any more cancels its subscription. */

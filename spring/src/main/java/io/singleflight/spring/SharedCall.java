@@ -42,14 +42,17 @@ import java.lang.annotation.Target;
  * the caller's locale and Spring Security's context go along, and what beans of type {@code
  * TaskDecorator} carry.
  *
+ * <p>A caller that is in a transaction already shares with nobody: the method is invoked as if it
+ * had no annotation.
+ *
  * <p>A {@code TimeoutException} or {@code InterruptedException} of a blocking caller is thrown as
  * itself by a method that declares it, and else as the cause of a {@code CompletionException}; the
  * thread's interrupt flag is then set again.
  *
  * <p>The annotation may stand on a method of a class or of an interface. As with all of Spring's
  * advice, calls through {@code this} are not seen. Sharing comes inside {@code @Cacheable} and
- * outside {@code @Transactional}; retries and method security come outside. A mistake in an
- * annotation, such as a misspelt parameter, fails the start of the application.
+ * outside {@code @Transactional}; retries, method security and validation come outside. A mistake
+ * in an annotation, such as a misspelt parameter, fails the start of the application.
  */
 @Target({ElementType.METHOD, ElementType.ANNOTATION_TYPE})
 @Retention(RetentionPolicy.RUNTIME)

@@ -1,6 +1,5 @@
 package io.singleflight.spring;
 
-import io.singleflight.SingleFlight;
 import org.aopalliance.intercept.MethodInterceptor;
 import org.aopalliance.intercept.MethodInvocation;
 import org.jspecify.annotations.Nullable;
@@ -19,13 +18,13 @@ final class SharedCallInterceptor implements MethodInterceptor {
   private final Callers callers;
 
   /* Not at once: bean post-processors must not drag other beans into being. */
-  private final SingletonSupplier<SingleFlights> flights;
+  private final SingletonSupplier<SingleFlights> instances;
 
   SharedCallInterceptor(SharedMethods methods, BeanFactory beans) {
     this.methods = methods;
     this.beans = beans;
     this.callers = new Callers(beans);
-    this.flights = SingletonSupplier.of(() -> beans.getBean(SingleFlights.class));
+    this.instances = SingletonSupplier.of(() -> beans.getBean(SingleFlights.class));
   }
 
   @Override
@@ -34,7 +33,8 @@ final class SharedCallInterceptor implements MethodInterceptor {
     SharedMethod method =
         methods.find(
             invocation.getMethod(), target == null ? null : AopUtils.getTargetClass(target));
-    if (method == null) {
+    // What a transaction sees is for itself: its own changes, and what it began with.
+    if (method == null || Transactions.isActive()) {
       return invocation.proceed();
     }
     EvaluationContext context = null;
@@ -44,8 +44,7 @@ final class SharedCallInterceptor implements MethodInterceptor {
         return invocation.proceed();
       }
     }
-    SingleFlight<Object, @Nullable Object> instance = flights.obtain().get(method.name);
-    return new SharedInvocation(method, invocation, instance, callers, context).share();
+    return new SharedInvocation(method, invocation, instances.obtain(), callers, context).share();
   }
 
   private EvaluationContext contextOf(SharedMethod method, MethodInvocation invocation) {

@@ -11,7 +11,9 @@ import java.util.concurrent.CompletionStage;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Supplier;
+import java.util.function.UnaryOperator;
 import org.aopalliance.intercept.MethodInvocation;
 import org.jspecify.annotations.Nullable;
 import org.springframework.aop.ProxyMethodInvocation;
@@ -28,25 +30,29 @@ final class SharedInvocation {
 
   private final SharedMethod method;
   private final MethodInvocation invocation;
+  private final SingleFlights instances;
   private final SingleFlight<Object, @Nullable Object> flights;
   private final Callers callers;
+  private final UnaryOperator<Runnable> context;
   private final @Nullable Object[] key;
   private final List<@Nullable Object> identity;
 
   SharedInvocation(
       SharedMethod method,
       MethodInvocation invocation,
-      SingleFlight<Object, @Nullable Object> flights,
+      SingleFlights instances,
       Callers callers,
-      @Nullable EvaluationContext context) {
+      @Nullable EvaluationContext evaluation) {
     this.method = method;
     this.invocation = invocation;
-    this.flights = flights;
+    this.instances = instances;
+    this.flights = instances.get(method.name);
     this.callers = callers;
-    this.key = method.key(invocation.getArguments(), context);
+    this.context = method.changesThread() ? callers.capture() : UnaryOperator.identity();
+    this.key = method.key(invocation.getArguments(), evaluation);
     this.identity =
-        method.saysIdentity() && context != null
-            ? Collections.singletonList(method.identity(context))
+        method.saysIdentity() && evaluation != null
+            ? Collections.singletonList(method.identity(evaluation))
             : callers.identity(false);
   }
 
@@ -68,9 +74,10 @@ final class SharedInvocation {
     Duration timeout = method.timeout;
     try {
       if (timeout == null) {
-        return flights.call(flightKey, shared -> proceed());
+        return flights.call(flightKey, shared -> method.value(proceed()));
       }
-      Supplier<@Nullable Object> work = carried(this::perform);
+      Supplier<@Nullable Object> work =
+          carried(() -> method.value(perform()), new AtomicBoolean(true));
       return flights.call(flightKey, timeout, shared -> work.get());
     } catch (InterruptedException | TimeoutException failure) {
       if (ReflectionUtils.declaresException(invocation.getMethod(), failure.getClass())) {
@@ -84,9 +91,11 @@ final class SharedInvocation {
   CompletableFuture<@Nullable Object> future(
       List<? extends @Nullable Object> identities,
       Supplier<? extends @Nullable CompletionStage<?>> stage) {
-    Supplier<? extends @Nullable CompletionStage<?>> work = carried(stage);
+    AtomicBoolean entering = new AtomicBoolean(true);
+    Supplier<? extends @Nullable CompletionStage<?>> work = carried(stage, entering);
     CompletableFuture<@Nullable Object> future =
         flights.callAsync(keyFor(identities), shared -> work.get());
+    entering.set(false);
     Duration timeout = method.timeout;
     if (timeout != null) {
       failLate(future, timeout);
@@ -94,12 +103,16 @@ final class SharedInvocation {
     return future;
   }
 
-  /* As orTimeout does, but with a message. */
+  /* As orTimeout does, but with a message, and not on the one thread that all timeouts share: what
+   * waits for the future may take its time. */
   private void failLate(CompletableFuture<@Nullable Object> future, Duration timeout) {
     CompletableFuture<@Nullable Object> alarm = new CompletableFuture<>();
     alarm.thenRun(() ->
-        future.completeExceptionally(
-            new TimeoutException("%s did not end within %s".formatted(method, timeout))));
+        instances.execute(
+            method.name,
+            () ->
+                future.completeExceptionally(
+                    new TimeoutException("%s did not end within %s".formatted(method, timeout)))));
     alarm.completeOnTimeout(null, NANOSECONDS.convert(timeout), NANOSECONDS);
     future.whenComplete((value, failure) -> alarm.cancel(false));
   }
@@ -134,12 +147,19 @@ final class SharedInvocation {
     return both;
   }
 
-  /** Returns a work that takes the context of the calling thread along. */
-  private <T extends @Nullable Object> Supplier<T> carried(Supplier<T> work) {
+  /**
+   * Returns a work that runs in the context of the caller, and on another thread than the calling
+   * one with what its decorators carry: those may leave nothing on the thread that they ran on.
+   */
+  private <T extends @Nullable Object> Supplier<T> carried(
+      Supplier<T> work, AtomicBoolean entering) {
     FutureTask<T> task = new FutureTask<>(work::get);
-    Runnable carried = callers.carry(task);
+    // A subscription may come on another thread than the call.
+    Runnable here = method.isReactive() ? context.apply(task) : task;
+    Runnable elsewhere = callers.decorate(context.apply(task));
+    Thread thread = Thread.currentThread();
     return () -> {
-      carried.run();
+      (entering.get() && thread == Thread.currentThread() ? here : elsewhere).run();
       if (!task.isDone()) {
         throw new IllegalStateException("a TaskDecorator has not run the invocation of " + method);
       }

@@ -14,20 +14,19 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.Future;
 import org.jspecify.annotations.Nullable;
+import org.springframework.beans.factory.config.ConfigurableListableBeanFactory;
 import org.springframework.boot.convert.DurationStyle;
 import org.springframework.core.DefaultParameterNameDiscoverer;
 import org.springframework.core.KotlinDetector;
 import org.springframework.core.ParameterNameDiscoverer;
 import org.springframework.core.ReactiveAdapterRegistry;
+import org.springframework.core.ResolvableType;
 import org.springframework.expression.EvaluationContext;
 import org.springframework.expression.Expression;
 import org.springframework.expression.ParseException;
-import org.springframework.expression.spel.SpelNode;
-import org.springframework.expression.spel.ast.VariableReference;
 import org.springframework.expression.spel.standard.SpelExpression;
 import org.springframework.expression.spel.standard.SpelExpressionParser;
 import org.springframework.util.StringUtils;
-import org.springframework.util.StringValueResolver;
 
 /** An annotated method: its annotation, checked and parsed. */
 final class SharedMethod {
@@ -54,20 +53,25 @@ final class SharedMethod {
 
   SharedMethod(
       Method method,
+      @Nullable Class<?> targetClass,
       SharedCall annotation,
-      StringValueResolver placeholders,
+      ConfigurableListableBeanFactory beans,
       boolean webFluxSecurity) {
     this.method = method;
-    this.kind = kind();
-    this.name = resolve("name", annotation.name(), placeholders);
+    this.kind =
+        kind(
+            targetClass == null
+                ? method.getReturnType()
+                : ResolvableType.forMethodReturnType(method, targetClass).toClass());
+    this.name = resolve("name", annotation.name(), beans);
     if (name.isBlank()) {
       throw invalid("name is blank", "leave it out or give the name of an instance");
     }
-    String deadline = resolve("timeout", annotation.timeout(), placeholders);
+    String deadline = resolve("timeout", annotation.timeout(), beans);
     this.timeout = deadline.isEmpty() ? null : duration(deadline);
-    this.key = parse("key", annotation.key());
-    this.condition = parse("condition", annotation.condition());
-    this.identity = parse("identity", annotation.identity());
+    this.key = parse("key", annotation.key(), beans);
+    this.condition = parse("condition", annotation.condition(), beans);
+    this.identity = parse("identity", annotation.identity(), beans);
     if (!canBeAdvised()) {
       throw invalid(
           "the method is private, static or final, so no proxy can see its calls",
@@ -83,6 +87,11 @@ final class SharedMethod {
 
   boolean isReactive() {
     return kind == Kind.MONO || kind == Kind.FLUX;
+  }
+
+  /** Whether another thread than the caller's may invoke the method. */
+  boolean changesThread() {
+    return kind != Kind.VALUE || timeout != null;
   }
 
   boolean saysIdentity() {
@@ -122,8 +131,7 @@ final class SharedMethod {
     return method.getDeclaringClass().getSimpleName() + "." + method.getName();
   }
 
-  private Kind kind() {
-    Class<?> type = method.getReturnType();
+  private Kind kind(Class<?> type) {
     if (type == CompletableFuture.class || type == CompletionStage.class) {
       return Kind.FUTURE;
     }
@@ -135,11 +143,9 @@ final class SharedMethod {
       return Kind.FLUX;
     }
     boolean oneShot =
-        Future.class.isAssignableFrom(type)
-            || CompletionStage.class.isAssignableFrom(type)
+        isPending(type)
             || AutoCloseable.class.isAssignableFrom(type)
             || Iterator.class.isAssignableFrom(type)
-            || ReactiveAdapterRegistry.getSharedInstance().getAdapter(type) != null
             || KotlinDetector.isSuspendingFunction(method);
     if (oneShot) {
       throw invalid(
@@ -149,14 +155,31 @@ final class SharedMethod {
     return Kind.VALUE;
   }
 
+  private static boolean isPending(Class<?> type) {
+    return Future.class.isAssignableFrom(type)
+        || CompletionStage.class.isAssignableFrom(type)
+        || ReactiveAdapterRegistry.getSharedInstance().getAdapter(type) != null;
+  }
+
+  /** Returns a value of the method; refuses what its return type did not tell. */
+  @Nullable Object value(@Nullable Object result) {
+    if (result != null && isPending(result.getClass())) {
+      throw new IllegalStateException(
+          "%s returned a %s, which only one caller could use; declare it to return a"
+                  .formatted(this, result.getClass().getName())
+              + " CompletableFuture, a CompletionStage, a Mono or a Flux");
+    }
+    return result;
+  }
+
   private boolean canBeAdvised() {
     int unseen = Modifier.PRIVATE | Modifier.STATIC | Modifier.FINAL;
     return (method.getModifiers() & unseen) == 0;
   }
 
-  private String resolve(String attribute, String text, StringValueResolver placeholders) {
+  private String resolve(String attribute, String text, ConfigurableListableBeanFactory beans) {
     try {
-      String resolved = placeholders.resolveStringValue(text);
+      String resolved = beans.resolveEmbeddedValue(text);
       return resolved == null ? "" : resolved;
     } catch (IllegalArgumentException e) {
       throw invalid(attribute + " '" + text + "': " + e.getMessage(), "define it");
@@ -176,7 +199,8 @@ final class SharedMethod {
     return duration;
   }
 
-  private @Nullable Expression parse(String attribute, String text) {
+  private @Nullable Expression parse(
+      String attribute, String text, ConfigurableListableBeanFactory beans) {
     if (!StringUtils.hasText(text)) {
       return null;
     }
@@ -186,22 +210,12 @@ final class SharedMethod {
     } catch (ParseException e) {
       throw invalid(attribute + " '" + text + "' is no SpEL expression", e.toDetailedString());
     }
-    failOnUnknownVariables(attribute, text, expression.getAST());
+    ExpressionCheck.Mistake mistake =
+        new ExpressionCheck(variables(), beans::containsBean).find(expression.getAST());
+    if (mistake != null) {
+      throw invalid("%s '%s' %s".formatted(attribute, text, mistake.problem()), mistake.remedy());
+    }
     return expression;
-  }
-
-  /* To SpEL a misspelt variable is null: what it should tell apart would be shared. */
-  private void failOnUnknownVariables(String attribute, String text, SpelNode node) {
-    if (node instanceof VariableReference && !variables().contains(node.toStringAST())) {
-      throw invalid(
-          "%s '%s' names %s, which is no parameter".formatted(attribute, text, node.toStringAST()),
-          "use one of "
-              + variables().stream().sorted().toList()
-              + "; for names, compile with -parameters");
-    }
-    for (int i = 0; i < node.getChildCount(); i++) {
-      failOnUnknownVariables(attribute, text, node.getChild(i));
-    }
   }
 
   private Set<String> variables() {
@@ -217,7 +231,7 @@ final class SharedMethod {
     return variables;
   }
 
-  private InvalidSharedCallException invalid(String problem, String remedy) {
+  InvalidSharedCallException invalid(String problem, String remedy) {
     return new InvalidSharedCallException(method, problem, remedy);
   }
 }

@@ -2,18 +2,19 @@ package io.singleflight.spring;
 
 import java.lang.reflect.Method;
 import java.lang.reflect.Proxy;
+import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
-import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import org.jspecify.annotations.Nullable;
 import org.springframework.aop.support.AopUtils;
+import org.springframework.beans.factory.config.ConfigurableListableBeanFactory;
 import org.springframework.core.MethodClassKey;
 import org.springframework.core.MethodIntrospector;
 import org.springframework.core.annotation.AnnotatedElementUtils;
 import org.springframework.core.annotation.AnnotationUtils;
 import org.springframework.util.ReflectionUtils.MethodFilter;
-import org.springframework.util.StringValueResolver;
 
 /** Finds the annotated methods of beans. */
 final class SharedMethods {
@@ -22,27 +23,26 @@ final class SharedMethods {
       method -> AnnotatedElementUtils.hasAnnotation(method, SharedCall.class);
 
   private final Map<MethodClassKey, Optional<SharedMethod>> methods = new ConcurrentHashMap<>();
-  private final Map<Class<?>, Boolean> types = new ConcurrentHashMap<>();
-  private final StringValueResolver placeholders;
+  private final Map<Class<?>, List<SharedMethod>> types = new ConcurrentHashMap<>();
+  private final ConfigurableListableBeanFactory beans;
   private final boolean webFluxSecurity;
 
-  SharedMethods(StringValueResolver placeholders, boolean webFluxSecurity) {
-    this.placeholders = placeholders;
+  SharedMethods(ConfigurableListableBeanFactory beans, boolean webFluxSecurity) {
+    this.beans = beans;
     this.webFluxSecurity = webFluxSecurity;
   }
 
-  /** Whether a type has annotated methods, which are checked. */
-  boolean in(Class<?> type) {
+  /** The annotated methods of a type, which are checked. */
+  List<SharedMethod> in(Class<?> type) {
     return types.computeIfAbsent(
         type,
-        candidate -> {
-          Set<Method> annotated =
-              canHave(candidate)
-                  ? MethodIntrospector.selectMethods(candidate, ANNOTATED)
-                  : Set.of();
-          annotated.forEach(method -> find(method, candidate));
-          return !annotated.isEmpty();
-        });
+        candidate ->
+            AnnotationUtils.isCandidateClass(candidate, SharedCall.class)
+                ? MethodIntrospector.selectMethods(candidate, ANNOTATED).stream()
+                    .map(method -> find(method, candidate))
+                    .filter(Objects::nonNull)
+                    .toList()
+                : List.of());
   }
 
   @Nullable SharedMethod find(Method method, @Nullable Class<?> targetClass) {
@@ -62,12 +62,6 @@ final class SharedMethods {
     SharedCall annotation = AnnotatedElementUtils.findMergedAnnotation(specific, SharedCall.class);
     return annotation == null
         ? Optional.empty()
-        : Optional.of(new SharedMethod(specific, annotation, placeholders, webFluxSecurity));
-  }
-
-  /* Most beans of an application are Spring's own. */
-  private static boolean canHave(Class<?> type) {
-    return !type.getName().startsWith("org.springframework.")
-        && AnnotationUtils.isCandidateClass(type, SharedCall.class);
+        : Optional.of(new SharedMethod(specific, targetClass, annotation, beans, webFluxSecurity));
   }
 }

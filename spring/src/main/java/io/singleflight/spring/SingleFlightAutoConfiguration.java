@@ -1,21 +1,28 @@
 package io.singleflight.spring;
 
 import io.micrometer.core.instrument.MeterRegistry;
+import io.micrometer.observation.ObservationRegistry;
+import io.micrometer.tracing.Tracer;
 import io.singleflight.micrometer.FlightMeters;
+import io.singleflight.micrometer.FlightTracingObservationHandler;
 import org.springframework.beans.factory.ListableBeanFactory;
 import org.springframework.beans.factory.ObjectProvider;
 import org.springframework.beans.factory.config.BeanDefinition;
 import org.springframework.beans.factory.config.ConfigurableListableBeanFactory;
+import org.springframework.boot.LazyInitializationExcludeFilter;
 import org.springframework.boot.actuate.autoconfigure.endpoint.condition.ConditionalOnAvailableEndpoint;
 import org.springframework.boot.autoconfigure.AutoConfiguration;
+import org.springframework.boot.autoconfigure.condition.ConditionalOnBean;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnClass;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnProperty;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnWebApplication;
+import org.springframework.boot.cache.metrics.CacheMeterBinderProvider;
 import org.springframework.boot.context.properties.EnableConfigurationProperties;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.context.annotation.Import;
 import org.springframework.context.annotation.Role;
+import org.springframework.core.annotation.Order;
 import org.springframework.security.core.context.SecurityContextHolder;
 import org.springframework.security.core.context.SecurityContextHolderStrategy;
 import reactor.core.publisher.Mono;
@@ -24,7 +31,12 @@ import reactor.core.publisher.Mono;
  * Auto-configuration of {@link SharedCall}, the instances, the coalescing of caches and the
  * actuator endpoint.
  */
-@AutoConfiguration
+@AutoConfiguration(
+    afterName = {
+      "org.springframework.boot.micrometer.observation.autoconfigure.ObservationAutoConfiguration",
+      "org.springframework.boot.micrometer.tracing.brave.autoconfigure.BraveAutoConfiguration",
+      "org.springframework.boot.micrometer.tracing.opentelemetry.autoconfigure.OpenTelemetryTracingAutoConfiguration"
+    })
 @EnableConfigurationProperties(SingleFlightProperties.class)
 @Import(InstanceRegistrar.class)
 public final class SingleFlightAutoConfiguration {
@@ -37,10 +49,18 @@ public final class SingleFlightAutoConfiguration {
   SingleFlights singleFlights(
       SingleFlightProperties properties,
       ListableBeanFactory beans,
-      ObjectProvider<SingleFlightCustomizer> customizers) {
+      ObjectProvider<SingleFlightCustomizer> customizers,
+      ObjectProvider<InstanceBuilder> observed) {
     return new SingleFlights(
         properties.instances().keySet(),
-        new InstanceFactory(properties, beans, customizers.orderedStream().toList()));
+        new InstanceFactory(
+            properties, beans, customizers.orderedStream().toList(), observed.getIfAvailable()));
+  }
+
+  /** A mistake in the properties fails the start, not the first call. */
+  @Bean
+  static LazyInitializationExcludeFilter singleFlightsAreNotLazy() {
+    return LazyInitializationExcludeFilter.forBeanTypes(SingleFlights.class);
   }
 
   @Bean
@@ -58,6 +78,16 @@ public final class SingleFlightAutoConfiguration {
     static CoalescingCaches coalescingCaches(ObjectProvider<SingleFlights> instances) {
       return new CoalescingCaches(instances);
     }
+
+    @Configuration(proxyBeanMethods = false)
+    @ConditionalOnClass({CacheMeterBinderProvider.class, MeterRegistry.class})
+    static class CacheMetersConfiguration {
+
+      @Bean
+      CacheMeters singleFlightCacheMeters(ObjectProvider<CacheMeterBinderProvider<?>> providers) {
+        return new CacheMeters(providers);
+      }
+    }
   }
 
   @Configuration(proxyBeanMethods = false)
@@ -67,6 +97,29 @@ public final class SingleFlightAutoConfiguration {
     @Bean
     SingleFlightCustomizer singleFlightMeters(ObjectProvider<MeterRegistry> registry) {
       return new InstanceMeters(registry);
+    }
+  }
+
+  @Configuration(proxyBeanMethods = false)
+  @ConditionalOnClass({FlightTracingObservationHandler.class, Tracer.class})
+  @ConditionalOnBean({Tracer.class, ObservationRegistry.class})
+  static class TracingConfiguration {
+
+    /** Comes before Boot's own handler, which would trace flights without their links. */
+    @Bean
+    @Order(0)
+    FlightTracingObservationHandler singleFlightTracing(Tracer tracer) {
+      return new FlightTracingObservationHandler(tracer);
+    }
+
+    @Bean
+    TracingContexts singleFlightTracingContexts() {
+      return new TracingContexts();
+    }
+
+    @Bean
+    InstanceBuilder observedSingleFlights(ObservationRegistry registry) {
+      return new ObservedInstances(registry);
     }
   }
 

@@ -9,13 +9,13 @@ import org.springframework.boot.context.properties.ConfigurationProperties;
 import org.springframework.boot.context.properties.bind.DefaultValue;
 
 /**
- * The properties.
+ * The properties, public so that tools find the options of an instance by its type. Thread-safe.
  *
  * @param instances Options of single-flight instances, by their names.
  * @param cache Coalescing of caches.
  */
 @ConfigurationProperties(prefix = SingleFlightProperties.PREFIX, ignoreUnknownFields = false)
-record SingleFlightProperties(
+public record SingleFlightProperties(
     @DefaultValue Map<String, Instance> instances, @DefaultValue Cache cache) {
 
   static final String PREFIX = "singleflight";
@@ -34,7 +34,7 @@ record SingleFlightProperties(
    *     performs its own call instead. The leader's interruption always is.
    * @param listeners Names of the FlightListener beans that are told of flights.
    */
-  record Instance(
+  public record Instance(
       @Nullable String executor,
       @DefaultValue("running") Freshness freshness,
       @Nullable Duration maxJoinAge,
@@ -48,5 +48,5 @@ record SingleFlightProperties(
    * @param enabled Whether the caches of all CacheManager beans load a missing key once for all
    *     concurrent callers of '@Cacheable(sync = true)'.
    */
-  record Cache(@DefaultValue("false") boolean enabled) {}
+  public record Cache(@DefaultValue("false") boolean enabled) {}
 }

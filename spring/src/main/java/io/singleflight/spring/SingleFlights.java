@@ -7,7 +7,7 @@ import java.util.Collection;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.function.Function;
+import java.util.concurrent.RejectedExecutionException;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -22,10 +22,9 @@ public final class SingleFlights {
 
   private final Map<String, SingleFlight<Object, @Nullable Object>> instances =
       new ConcurrentHashMap<>();
-  private final Function<String, SingleFlight<Object, @Nullable Object>> factory;
+  private final InstanceFactory factory;
 
-  SingleFlights(
-      Collection<String> names, Function<String, SingleFlight<Object, @Nullable Object>> factory) {
+  SingleFlights(Collection<String> names, InstanceFactory factory) {
     this.factory = factory;
     names.forEach(this::get);
   }
@@ -48,10 +47,19 @@ public final class SingleFlights {
   private synchronized SingleFlight<Object, @Nullable Object> make(String name) {
     SingleFlight<Object, @Nullable Object> instance = instances.get(name);
     if (instance == null) {
-      instance = factory.apply(name);
+      instance = factory.create(name);
       instances.put(name, instance);
     }
     return instance;
+  }
+
+  /** Runs what is no flight on the executor of an instance, or inline if that refuses. */
+  void execute(String name, Runnable task) {
+    try {
+      factory.executor(name).execute(task);
+    } catch (RejectedExecutionException e) {
+      task.run();
+    }
   }
 
   Map<String, SingleFlight<Object, @Nullable Object>> all() {

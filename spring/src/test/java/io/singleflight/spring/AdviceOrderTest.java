@@ -6,13 +6,21 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.singleflight.FlightStats;
+import jakarta.validation.ConstraintViolationException;
+import jakarta.validation.constraints.NotBlank;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Executor;
+import java.util.concurrent.Future;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.springframework.aop.framework.ProxyFactory;
 import org.springframework.boot.autoconfigure.AutoConfigurations;
 import org.springframework.boot.autoconfigure.aop.AopAutoConfiguration;
 import org.springframework.boot.jdbc.autoconfigure.DataSourceAutoConfiguration;
@@ -21,17 +29,22 @@ import org.springframework.boot.jdbc.autoconfigure.JdbcTemplateAutoConfiguration
 import org.springframework.boot.test.context.runner.ApplicationContextRunner;
 import org.springframework.boot.transaction.autoconfigure.TransactionAutoConfiguration;
 import org.springframework.boot.transaction.autoconfigure.TransactionManagerCustomizationAutoConfiguration;
+import org.springframework.boot.validation.autoconfigure.ValidationAutoConfiguration;
 import org.springframework.cache.annotation.Cacheable;
 import org.springframework.cache.annotation.EnableCaching;
 import org.springframework.cache.concurrent.ConcurrentMapCacheManager;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.jdbc.core.JdbcTemplate;
+import org.springframework.resilience.annotation.ConcurrencyLimit;
 import org.springframework.resilience.annotation.EnableResilientMethods;
 import org.springframework.resilience.annotation.Retryable;
+import org.springframework.scheduling.annotation.Async;
+import org.springframework.scheduling.annotation.EnableAsync;
 import org.springframework.security.access.AccessDeniedException;
 import org.springframework.security.access.prepost.PreAuthorize;
 import org.springframework.security.authentication.TestingAuthenticationToken;
+import org.springframework.security.authorization.method.AuthorizationManagerBeforeMethodInterceptor;
 import org.springframework.security.config.annotation.method.configuration.EnableMethodSecurity;
 import org.springframework.security.core.context.SecurityContextHolder;
 import org.springframework.security.core.context.SecurityContextImpl;
@@ -39,6 +52,7 @@ import org.springframework.transaction.TransactionExecution;
 import org.springframework.transaction.TransactionExecutionListener;
 import org.springframework.transaction.annotation.EnableTransactionManagement;
 import org.springframework.transaction.annotation.Transactional;
+import org.springframework.validation.annotation.Validated;
 
 /** Sharing has its place among other advice: on a real database where it takes part. */
 class AdviceOrderTest {
@@ -96,6 +110,78 @@ class AdviceOrderTest {
     @PreAuthorize("hasRole('ADMIN')")
     public String secret() throws InterruptedException {
       return held.perform("secret");
+    }
+  }
+
+  static class GuardedInTransaction {
+    private final Held held;
+
+    GuardedInTransaction(Held held) {
+      this.held = held;
+    }
+
+    @SharedCall(identity = SharedCall.EVERYONE)
+    @PreAuthorize("hasRole('ADMIN')")
+    @Transactional
+    public String secret() throws InterruptedException {
+      return held.perform("secret");
+    }
+  }
+
+  static class GuardedElsewhere {
+
+    @SharedCall(identity = SharedCall.EVERYONE)
+    @Transactional
+    public String known() {
+      return "known";
+    }
+
+    @PreAuthorize("hasRole('ADMIN')")
+    public String secret() {
+      return "secret";
+    }
+  }
+
+  @Validated
+  static class Validating {
+    private final Held held;
+
+    Validating(Held held) {
+      this.held = held;
+    }
+
+    @SharedCall(key = "#id")
+    @Transactional
+    public String find(long id, @NotBlank String reason) throws InterruptedException {
+      return held.perform("found");
+    }
+  }
+
+  static class Limited {
+    private final Held held;
+
+    Limited(Held held) {
+      this.held = held;
+    }
+
+    @SharedCall
+    @ConcurrencyLimit(2)
+    public String find(long id) throws InterruptedException {
+      return held.perform("found");
+    }
+  }
+
+  static class Asynchronous {
+    private final Held held;
+
+    Asynchronous(Held held) {
+      this.held = held;
+    }
+
+    @Async
+    @SharedCall
+    public CompletableFuture<String> find() throws InterruptedException {
+      return CompletableFuture.completedFuture(held.perform(Thread.currentThread().getName()));
     }
   }
 
@@ -168,6 +254,15 @@ class AdviceOrderTest {
   @EnableResilientMethods
   static class Retries {}
 
+  @Configuration(proxyBeanMethods = false)
+  @EnableTransactionManagement(order = 0)
+  @EnableMethodSecurity
+  static class SecurityInsideTransactions {}
+
+  @Configuration(proxyBeanMethods = false)
+  @EnableAsync
+  static class Asynchrony {}
+
   @ParameterizedTest
   @ValueSource(classes = {CacheFirst.class, TransactionFirst.class})
   void sharing_isInsideTheCacheAndOutsideTheTransaction(Class<?> configuration) {
@@ -225,9 +320,9 @@ class AdviceOrderTest {
         .run(context -> {
           Guarded guarded = context.getBean(Guarded.class);
           Held held = context.getBean(Held.class);
-          var admin = calls.start(() -> as("ROLE_ADMIN", guarded));
+          var admin = calls.start(() -> as("ROLE_ADMIN", guarded::secret));
           held.awaitBegun(1);
-          var user = calls.start(() -> as("ROLE_USER", guarded));
+          var user = calls.start(() -> as("ROLE_USER", guarded::secret));
           assertThatThrownBy(() -> get(user))
               .isInstanceOf(ExecutionException.class)
               .hasCauseInstanceOf(AccessDeniedException.class);
@@ -237,11 +332,128 @@ class AdviceOrderTest {
         });
   }
 
-  private static String as(String role, Guarded guarded) throws InterruptedException {
+  @Test
+  void sharing_ofATransaction_isInsideMethodSecurity() {
+    runner
+        .withUserConfiguration(Security.class)
+        .withBean(GuardedInTransaction.class)
+        .run(context -> {
+          GuardedInTransaction guarded = context.getBean(GuardedInTransaction.class);
+          Held held = context.getBean(Held.class);
+          var admin = calls.start(() -> as("ROLE_ADMIN", guarded::secret));
+          held.awaitBegun(1);
+          var user = calls.start(() -> as("ROLE_USER", guarded::secret));
+          assertThatThrownBy(() -> get(user)).hasCauseInstanceOf(AccessDeniedException.class);
+          held.open();
+          assertThat(get(admin)).isEqualTo("secret");
+        });
+  }
+
+  @Test
+  void securityInsideTransactions_failsTheStart() {
+    runner
+        .withUserConfiguration(SecurityInsideTransactions.class)
+        .withBean(GuardedInTransaction.class)
+        .run(context ->
+            assertThat(context)
+                .getFailure()
+                .rootCause()
+                .isInstanceOf(InvalidSharedCallException.class)
+                .hasMessageContaining("GuardedInTransaction.secret")
+                .hasMessageContaining("not authorized")
+                .hasMessageContaining("@EnableTransactionManagement"));
+  }
+
+  @Test
+  void securityInsideTransactions_ofOtherMethods_starts() {
+    runner
+        .withUserConfiguration(SecurityInsideTransactions.class)
+        .withBean(GuardedElsewhere.class)
+        .run(context ->
+            assertThat(context.getBean(GuardedElsewhere.class).known()).isEqualTo("known"));
+  }
+
+  @Test
+  void sharing_aroundABeanThatIsSecuredByItself_failsTheStart() {
+    ProxyFactory secured = new ProxyFactory(new Guarded(new Held()));
+    secured.setProxyTargetClass(true);
+    secured.addAdvisor(AuthorizationManagerBeforeMethodInterceptor.preAuthorize());
+    secured.setFrozen(true);
+    Guarded frozen = (Guarded) secured.getProxy();
+    runner
+        .withBean("frozen", Guarded.class, () -> frozen)
+        .run(context ->
+            assertThat(context).getFailure().rootCause().hasMessageContaining("not authorized"));
+  }
+
+  @Test
+  void sharing_isInsideValidation() {
+    runner
+        .withConfiguration(AutoConfigurations.of(ValidationAutoConfiguration.class))
+        .withBean(Validating.class)
+        .run(context -> {
+          Validating validating = context.getBean(Validating.class);
+          Held held = context.getBean(Held.class);
+          var valid = calls.start(() -> validating.find(1, "because"));
+          held.awaitBegun(1);
+          var invalid = calls.start(() -> validating.find(1, " "));
+          assertThatThrownBy(() -> get(invalid))
+              .hasCauseInstanceOf(ConstraintViolationException.class);
+          held.open();
+          assertThat(get(valid)).isEqualTo("found");
+        });
+  }
+
+  @Test
+  void sharing_isOutsideConcurrencyLimits_soThatOnlyInvocationsCount() {
+    runner
+        .withUserConfiguration(Retries.class)
+        .withBean(Limited.class)
+        .run(context -> {
+          Limited limited = context.getBean(Limited.class);
+          SingleFlights instances = context.getBean(SingleFlights.class);
+          Held held = context.getBean(Held.class);
+          List<Future<String>> herd = new ArrayList<>();
+          for (int i = 0; i < 10; i++) {
+            herd.add(calls.start(() -> limited.find(1)));
+          }
+          awaitCallers(instances, "default", 10);
+          herd.add(calls.start(() -> limited.find(2)));
+          herd.add(calls.start(() -> limited.find(3)));
+          awaitCallers(instances, "default", 12);
+          held.awaitBegun(2);
+          held.open();
+          for (Future<String> one : herd) {
+            assertThat(get(one)).isEqualTo("found");
+          }
+          assertThat(held.begun).hasValue(3);
+        });
+  }
+
+  @Test
+  void sharing_isInsideAsync_onTheThreadsOfItsExecutor() {
+    runner
+        .withUserConfiguration(Asynchrony.class)
+        .withBean(
+            "taskExecutor", Executor.class, () -> task -> new Thread(task, "asynchronous").start())
+        .withBean(Asynchronous.class)
+        .run(context -> {
+          Asynchronous asynchronous = context.getBean(Asynchronous.class);
+          Held held = context.getBean(Held.class);
+          var one = asynchronous.find();
+          var two = asynchronous.find();
+          awaitCallers(context.getBean(SingleFlights.class), "default", 2);
+          held.open();
+          assertThat(get(one)).isEqualTo("asynchronous").isSameAs(get(two));
+          assertThat(held.begun).hasValue(1);
+        });
+  }
+
+  private static String as(String role, Callable<String> call) throws Exception {
     SecurityContextHolder.setContext(
         new SecurityContextImpl(new TestingAuthenticationToken("ada", "", role)));
     try {
-      return guarded.secret();
+      return call.call();
     } finally {
       SecurityContextHolder.clearContext();
     }

@@ -6,21 +6,33 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
+import io.micrometer.core.instrument.MeterRegistry;
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import io.singleflight.spring.CustomerDatabase.NoSuchCustomerException;
 import io.singleflight.spring.Http.Answer;
 import java.io.IOException;
 import java.io.Serializable;
 import java.net.ServerSocket;
 import java.util.List;
+import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.springframework.aop.support.AopUtils;
+import org.springframework.beans.BeanUtils;
 import org.springframework.boot.WebApplicationType;
 import org.springframework.boot.autoconfigure.AutoConfigurations;
+import org.springframework.boot.cache.autoconfigure.CacheAutoConfiguration;
+import org.springframework.boot.cache.autoconfigure.metrics.CacheMetricsAutoConfiguration;
+import org.springframework.boot.data.redis.autoconfigure.DataRedisAutoConfiguration;
+import org.springframework.boot.test.context.assertj.AssertableApplicationContext;
 import org.springframework.boot.test.context.runner.ApplicationContextRunner;
+import org.springframework.boot.test.context.runner.ContextConsumer;
 import org.springframework.cache.Cache;
 import org.springframework.cache.CacheManager;
 import org.springframework.cache.annotation.Cacheable;
@@ -28,11 +40,9 @@ import org.springframework.cache.annotation.EnableCaching;
 import org.springframework.cache.concurrent.ConcurrentMapCache;
 import org.springframework.cache.concurrent.ConcurrentMapCacheManager;
 import org.springframework.cache.support.CompositeCacheManager;
-import org.springframework.cache.support.SimpleCacheManager;
 import org.springframework.cache.transaction.TransactionAwareCacheManagerProxy;
+import org.springframework.context.annotation.Configuration;
 import org.springframework.context.annotation.Import;
-import org.springframework.data.redis.cache.RedisCache;
-import org.springframework.data.redis.cache.RedisCacheManager;
 import org.springframework.data.redis.connection.RedisConnection;
 import org.springframework.data.redis.connection.RedisConnectionFactory;
 import org.springframework.http.HttpStatus;
@@ -229,47 +239,119 @@ class CacheTest {
     }
   }
 
-  @Test
-  void managerAndCache_keepTheirTypes() {
-    try (Http http = start(true)) {
-      RedisCacheManager manager = http.bean(RedisCacheManager.class);
-      Cache cache = manager.getCache("names");
-      assertThat(cache).isInstanceOf(RedisCache.class).isSameAs(manager.getCache("names"));
-      assertThat(cache.getName()).isEqualTo("names");
-      cache.put(1L, "ada");
-      // Spring Data Redis writes behind the caller's back.
-      await().until(() -> cache.get(1L) != null);
-      assertThat(cache.get(1L).get()).isEqualTo("ada");
-      assertThat(manager.getCacheNames()).contains("names");
-      assertThat(http.bean(RedisConnectionFactory.class)).isNotNull();
-    }
-  }
-
   private final ApplicationContextRunner runner =
       new ApplicationContextRunner()
           .withConfiguration(AutoConfigurations.of(SingleFlightAutoConfiguration.class))
           .withPropertyValues("singleflight.cache.enabled=true");
 
-  /** A class that cannot be extended. */
-  static final class FinalCache extends ConcurrentMapCache {
-    FinalCache() {
-      super("final");
-    }
+  private void withBoot(String type, ContextConsumer<AssertableApplicationContext> test) {
+    runner
+        .withConfiguration(
+            AutoConfigurations.of(
+                CacheAutoConfiguration.class,
+                CacheMetricsAutoConfiguration.class,
+                DataRedisAutoConfiguration.class))
+        .withUserConfiguration(Caching.class)
+        .withPropertyValues(
+            "spring.cache.type=" + type,
+            "spring.cache.cache-names=names",
+            "spring.cache.redis.enable-statistics=true",
+            "spring.data.redis.port=" + redis.ports().get(0))
+        .withBean(MeterRegistry.class, SimpleMeterRegistry::new)
+        .run(test);
+  }
+
+  @Configuration(proxyBeanMethods = false)
+  @EnableCaching
+  static class Caching {}
+
+  @ParameterizedTest
+  @CsvSource({
+    "simple, org.springframework.cache.concurrent.ConcurrentMapCacheManager, ",
+    "caffeine, org.springframework.cache.caffeine.CaffeineCacheManager, cache.size",
+    "redis, org.springframework.data.redis.cache.RedisCacheManager, cache.puts",
+  })
+  void cacheOfBoot_coalesces_isMeteredAndHasItsManagersClass(
+      String type, Class<? extends CacheManager> manager, String meter) {
+    withBoot(
+        type,
+        context -> {
+          assertThat(context).hasNotFailed();
+          Cache cache = context.getBean(manager).getCache("names");
+          cache.put("key", "cached");
+          await().until(() -> cache.get("key") != null);
+          assertThat(cache.get("key").get()).isEqualTo("cached");
+          assertThat(cache.getName()).isEqualTo("names");
+          assertThat(cache.getNativeCache()).isNotNull();
+          assertThat(cache)
+              .isInstanceOf(CoalescingCache.class)
+              .isEqualTo(context.getBean(CacheManager.class).getCache("names"));
+          if (meter != null) {
+            assertThat(
+                    context.getBean(MeterRegistry.class).get(meter).tag("cache", "names").meters())
+                .isNotEmpty();
+          }
+        });
   }
 
   @Test
-  void cache_ofAFinalClass_isProxiedByItsInterfaces() {
-    SimpleCacheManager manager = new SimpleCacheManager();
-    manager.setCaches(List.of(new FinalCache()));
+  void value_thatIsACallable_isCachedAsItIs() {
     runner
-        .withBean(SimpleCacheManager.class, () -> manager)
+        .withBean(ConcurrentMapCacheManager.class)
         .run(context -> {
-          Cache cache = context.getBean(CacheManager.class).getCache("final");
-          assertThat(AopUtils.isJdkDynamicProxy(cache)).isTrue();
-          assertThat(cache.get("key", () -> "loaded")).isEqualTo("loaded");
-          assertThat(cache.get("key", () -> "again")).isEqualTo("loaded");
-          assertThat(context.getBean(CacheManager.class).getCache("unknown")).isNull();
+          Cache cache = context.getBean(CacheManager.class).getCache("names");
+          Callable<String> value = () -> "called";
+          cache.put("key", value);
+          assertThat(cache.get("key").get()).isSameAs(value);
         });
+  }
+
+  /** A manager whose subclass could not know what it knows. */
+  static class FinalManager extends ConcurrentMapCacheManager {
+    final String state() {
+      return "known to me alone";
+    }
+
+    public final String publicState() {
+      return state();
+    }
+  }
+
+  /** A manager that promises more than a cache. */
+  static class TypedManager implements CacheManager {
+    private final ConcurrentMapCache cache = new ConcurrentMapCache("names");
+
+    @Override
+    public ConcurrentMapCache getCache(String name) {
+      return cache;
+    }
+
+    @Override
+    public List<String> getCacheNames() {
+      return List.of("names");
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(classes = {FinalManager.class, TypedManager.class})
+  void manager_ofAClassThatCannotBeExtended_isProxiedByItsInterfaces(
+      Class<? extends CacheManager> type) {
+    runner
+        .withBean(CacheManager.class, () -> BeanUtils.instantiateClass(type))
+        .run(context -> {
+          CacheManager manager = context.getBean(CacheManager.class);
+          assertThat(AopUtils.isJdkDynamicProxy(manager)).isTrue();
+          assertThat(manager.getCache("names").get("key", () -> "loaded")).isEqualTo("loaded");
+          assertThat(manager.getCache("names").get("key", () -> "again")).isEqualTo("loaded");
+        });
+  }
+
+  @Test
+  void cache_thatIsNot_isNull() {
+    runner
+        .withBean(CacheManager.class, () -> new ConcurrentMapCacheManager("names"))
+        .run(context ->
+            assertThat(context.getBean(CacheManager.class).getCache("unknown")).isNull());
   }
 
   @Test
@@ -281,7 +363,7 @@ class CacheTest {
           CacheManager inner = context.getBean("inner", CacheManager.class);
           CompositeCacheManager outer = context.getBean("outer", CompositeCacheManager.class);
           outer.setCacheManagers(List.of(inner));
-          assertThat(outer.getCache("names")).isSameAs(inner.getCache("names"));
+          assertThat(outer.getCache("names")).isEqualTo(inner.getCache("names"));
         });
   }
 

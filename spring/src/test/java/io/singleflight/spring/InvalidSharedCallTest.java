@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.InputStream;
 import java.util.Iterator;
+import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Flow;
 import java.util.concurrent.Future;
 import java.util.stream.Stream;
@@ -24,6 +26,7 @@ import org.springframework.boot.test.system.CapturedOutput;
 import org.springframework.boot.test.system.OutputCaptureExtension;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.context.annotation.Import;
+import org.springframework.samples.petclinic.Vets;
 
 /** A mistake in an annotation fails the start, and tells what to do. */
 @ExtendWith(OutputCaptureExtension.class)
@@ -45,6 +48,45 @@ class InvalidSharedCallTest {
   static class MisspeltIdentity {
     @SharedCall(identity = "#user?.name")
     public String find(Long id) {
+      return "" + id;
+    }
+  }
+
+  static class ForgottenHash {
+    @SharedCall(key = "id")
+    public String find(Long id) {
+      return "" + id;
+    }
+  }
+
+  static class ForgottenHashWithin {
+    @SharedCall(key = "#id.compareTo(other)")
+    public String find(Long id) {
+      return "" + id;
+    }
+  }
+
+  static class UnknownBean {
+    @SharedCall(key = "@nobody.of(#id)")
+    public String find(Long id) {
+      return "" + id;
+    }
+  }
+
+  static class UnknownFunction {
+    @SharedCall(key = "#of(#id)")
+    public String find(Long id) {
+      return "" + id;
+    }
+  }
+
+  static class Intricate {
+    @SharedCall(
+        key =
+            "{#id, #ids.![longValue()], #ids.?[#this > 0].size(), {kind: #id}, #names[ada],"
+                + " T(java.util.Objects).hash(#id), new String('x'), @environment.activeProfiles,"
+                + " #id > 0 ? 'some' : #id?.toString()}")
+    public String find(Long id, List<Long> ids, Map<String, String> names) {
       return "" + id;
     }
   }
@@ -151,6 +193,11 @@ class InvalidSharedCallTest {
     return Stream.of(
         Arguments.of(MisspeltKey.class, "key '{#id, #tenat}' names #tenat", "#tenant"),
         Arguments.of(MisspeltIdentity.class, "names #user, which is no parameter", "#id"),
+        Arguments.of(ForgottenHash.class, "key 'id' names id, which is of nothing", "write #id"),
+        Arguments.of(ForgottenHashWithin.class, "names other, which is of nothing", "#name"),
+        Arguments.of(UnknownBean.class, "names @nobody, which is no bean", "name of a bean"),
+        Arguments.of(UnknownFunction.class, "names #of(#id), which is no parameter", "#id"),
+        Arguments.of(Vets.class, "name is blank", "leave it out"),
         Arguments.of(BadSyntax.class, "condition '#id >' is no SpEL expression", "#id >"),
         Arguments.of(BadTimeout.class, "timeout 'soon' is no duration", "200ms"),
         Arguments.of(NegativeTimeout.class, "timeout '-1s' leaves no time", "more than zero"),
@@ -180,6 +227,18 @@ class InvalidSharedCallTest {
                 .hasMessageContaining(bean.getSimpleName())
                 .hasMessageContaining(problem)
                 .hasMessageContaining(remedy));
+  }
+
+  @Test
+  void expression_ofManyKinds_isNoMistake() {
+    runner
+        .withBean(Intricate.class)
+        .run(context ->
+            assertThat(
+                    context
+                        .getBean(Intricate.class)
+                        .find(1L, List.of(1L, 2L), Map.of("ada", "a name")))
+                .isEqualTo("1"));
   }
 
   @Configuration(proxyBeanMethods = false)

@@ -48,6 +48,15 @@ class MetersTest {
   }
 
   @Test
+  void application_withSeveralRegistries_starts() {
+    runner
+        .withBean("one", MeterRegistry.class, SimpleMeterRegistry::new)
+        .withBean("two", MeterRegistry.class, SimpleMeterRegistry::new)
+        .withPropertyValues("singleflight.instances.customers.max-followers=1")
+        .run(context -> assertThat(context).hasNotFailed());
+  }
+
+  @Test
   void application_withoutARegistry_shares() {
     runner.run(context ->
         assertThat(

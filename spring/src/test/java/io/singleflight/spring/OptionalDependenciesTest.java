@@ -10,6 +10,7 @@ import org.springframework.boot.autoconfigure.aop.AopAutoConfiguration;
 import org.springframework.boot.test.context.FilteredClassLoader;
 import org.springframework.boot.test.context.runner.ApplicationContextRunner;
 import org.springframework.boot.test.context.runner.WebApplicationContextRunner;
+import reactor.core.publisher.Mono;
 
 /** Spring Security, Reactor, the actuator and transactions need not be there. */
 public class OptionalDependenciesTest {
@@ -77,6 +78,24 @@ public class OptionalDependenciesTest {
               .containsOnlyKeys("singleFlightPrincipal");
           assertThat(context.getBean(Service.class).value()).isEqualTo("value");
         });
+  }
+
+  /** Public, for the class loader of these tests. */
+  public static class ReactiveService {
+    /** A Mono. */
+    @SharedCall
+    public Mono<String> mono() {
+      return Mono.just("value");
+    }
+  }
+
+  @Test
+  void application_withoutTransactions_sharesMonos() {
+    runner
+        .withClassLoader(new FilteredClassLoader("org.springframework.transaction"))
+        .withBean(ReactiveService.class)
+        .run(context ->
+            assertThat(context.getBean(ReactiveService.class).mono().block()).isEqualTo("value"));
   }
 
   @Test

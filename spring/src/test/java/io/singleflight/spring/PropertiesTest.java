@@ -10,23 +10,29 @@ import io.singleflight.SingleFlight;
 import java.io.IOException;
 import java.lang.reflect.Method;
 import java.lang.reflect.Modifier;
+import java.lang.reflect.Parameter;
 import java.lang.reflect.RecordComponent;
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executor;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.springframework.beans.factory.annotation.Qualifier;
 import org.springframework.boot.WebApplicationType;
 import org.springframework.boot.autoconfigure.AutoConfigurations;
 import org.springframework.boot.autoconfigure.ImportAutoConfiguration;
 import org.springframework.boot.builder.SpringApplicationBuilder;
+import org.springframework.boot.context.properties.bind.DataObjectPropertyName;
+import org.springframework.boot.context.properties.bind.DefaultValue;
 import org.springframework.boot.test.context.runner.ApplicationContextRunner;
 import org.springframework.boot.test.system.CapturedOutput;
 import org.springframework.boot.test.system.OutputCaptureExtension;
@@ -58,13 +64,41 @@ class PropertiesTest {
         .containsExactlyInAnyOrderElementsOf(options);
   }
 
+  private static JsonNode metadata() throws IOException {
+    return new JsonMapper()
+        .readTree(
+            new ClassPathResource("META-INF/spring-configuration-metadata.json").getInputStream());
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"default", "cache"})
+  void metadata_ofTheInstancesThatAreAlwaysThere_tellsEachOption(String instance)
+      throws IOException {
+    Map<String, JsonNode> properties =
+        metadata()
+            .get("properties")
+            .valueStream()
+            .collect(
+                Collectors.toMap(property -> property.get("name").asString(), Function.identity()));
+    for (Parameter option :
+        SingleFlightProperties.Instance.class.getDeclaredConstructors()[0].getParameters()) {
+      JsonNode property =
+          properties.get(
+              "singleflight.instances.%s.%s"
+                  .formatted(instance, DataObjectPropertyName.toDashedForm(option.getName())));
+      assertThat(property).as("%s", option).isNotNull();
+      assertThat(property.get("type").asString())
+          .isEqualTo(option.getParameterizedType().getTypeName());
+      assertThat(property.get("description").asString()).isNotBlank();
+      DefaultValue value = option.getAnnotation(DefaultValue.class);
+      assertThat(property.path("defaultValue").asString(""))
+          .isEqualTo(value == null ? "" : String.join(",", value.value()));
+    }
+  }
+
   @Test
   void metadata_namesTypesAndDescribesAll() throws IOException {
-    JsonNode metadata =
-        new JsonMapper()
-            .readTree(
-                new ClassPathResource("META-INF/spring-configuration-metadata.json")
-                    .getInputStream());
+    JsonNode metadata = metadata();
     JsonNode instances =
         metadata
             .get("properties")
@@ -286,6 +320,15 @@ class PropertiesTest {
     assertThat(output)
         .contains("APPLICATION FAILED TO START")
         .contains("singleflight.cache.enable");
+  }
+
+  @Test
+  void misspeltProperty_ofALazyApplication_failsTheStart(CapturedOutput output) {
+    assertThatThrownBy(() ->
+        run(
+            "--spring.main.lazy-initialization=true",
+            "--singleflight.instances.customers.max-folowers=1"));
+    assertThat(output).contains("singleflight.instances.customers.max-folowers");
   }
 
   private static void run(String... arguments) {

@@ -18,6 +18,7 @@ import org.junit.jupiter.api.Test;
 import org.springframework.boot.autoconfigure.AutoConfigurations;
 import org.springframework.boot.autoconfigure.aop.AopAutoConfiguration;
 import org.springframework.boot.test.context.runner.ApplicationContextRunner;
+import org.springframework.core.task.TaskDecorator;
 import reactor.core.Disposable;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
@@ -198,6 +199,26 @@ class ReactiveSharedCallTest {
       assertThat(Calls.get(follower)).isEqualTo("value of the follower");
       assertThat(log.contexts).containsExactly("of the leader");
     });
+  }
+
+  @Test
+  void mono_ofAnInvocationOnTheCallersThread_leavesItsThreadLocals() {
+    ThreadLocal<String> trace = new ThreadLocal<>();
+    trace.set("of the caller");
+    runner
+        .withBean(
+            TaskDecorator.class,
+            () ->
+                task ->
+                    () -> {
+                      task.run();
+                      trace.remove();
+                    })
+        .run(context -> {
+          context.getBean(Service.class).one(1L).subscribe();
+          assertThat(context.getBean(Log.class).invoked).hasValue(1);
+          assertThat(trace.get()).isEqualTo("of the caller");
+        });
   }
 
   @Test

@@ -200,8 +200,38 @@ class SharedCallTest {
     }
 
     @SharedCall
+    public Object undeclaredFuture() {
+      return pending;
+    }
+
+    @SharedCall
     public CompletableFuture<String> failingFuture() throws IOException {
       throw failure;
+    }
+  }
+
+  interface Finder<T> {
+    @SharedCall
+    T find();
+  }
+
+  abstract static class BaseFinder<T> implements Finder<T> {
+    final Held held = new Held();
+    final CompletableFuture<String> pending = new CompletableFuture<>();
+
+    abstract T answer();
+
+    @Override
+    public T find() {
+      held.begun.incrementAndGet();
+      return answer();
+    }
+  }
+
+  static class FutureFinder extends BaseFinder<CompletableFuture<String>> {
+    @Override
+    CompletableFuture<String> answer() {
+      return pending;
     }
   }
 
@@ -607,6 +637,56 @@ class SharedCallTest {
     });
   }
 
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void future_ofATypeParameter_isOneForEachCaller(boolean classes) {
+    FutureFinder target = new FutureFinder();
+    runner
+        .withPropertyValues("spring.aop.proxy-target-class=" + classes)
+        .withBean("finder", Finder.class, () -> target)
+        .run(context -> {
+          @SuppressWarnings("unchecked")
+          Finder<CompletableFuture<String>> finder = context.getBean("finder", Finder.class);
+          CompletableFuture<String> one = finder.find();
+          CompletableFuture<String> two = finder.find();
+          assertThat(one).isNotSameAs(two);
+          one.cancel(true);
+          target.pending.complete("found");
+          assertThat(get(two)).isEqualTo("found");
+          assertThat(target.held.begun).hasValue(1);
+        });
+  }
+
+  @Test
+  void future_thatTheMethodDoesNotDeclare_isRefused() {
+    play((service, held, instances) ->
+        assertThatThrownBy(service::undeclaredFuture)
+            .isInstanceOf(IllegalStateException.class)
+            .hasMessageContaining("Service.undeclaredFuture")
+            .hasMessageContaining("java.util.concurrent.CompletableFuture")
+            .hasMessageContaining("declare it to return"));
+  }
+
+  @Test
+  void future_ofAnInvocationOnTheCallersThread_leavesItsThreadLocals() {
+    ThreadLocal<String> trace = new ThreadLocal<>();
+    trace.set("of the caller");
+    play(
+        runner.withBean(
+            TaskDecorator.class,
+            () ->
+                task ->
+                    () -> {
+                      task.run();
+                      trace.remove();
+                    }),
+        (service, held, instances) -> {
+          service.future();
+          assertThat(held.begun).hasValue(1);
+          assertThat(trace.get()).isEqualTo("of the caller");
+        });
+  }
+
   @Test
   void future_completed_reachesAll() {
     play((service, held, instances) -> {
@@ -630,6 +710,17 @@ class SharedCallTest {
           .hasMessage("Service.hastyFuture did not end within PT0.1S");
       assertThat(instances.get("default").inFlight()).isEmpty();
       assertThat(targetOf(service).pending).isCancelled();
+    });
+  }
+
+  @Test
+  void future_late_holdsUpNoOtherTimeout() {
+    play((service, held, instances) -> {
+      CompletableFuture<String> one = service.hastyFuture().toCompletableFuture();
+      CompletableFuture<String> two = service.hastyFuture().toCompletableFuture();
+      CompletableFuture<Object> afterBoth =
+          one.handle((value, failure) -> two.handle((other, otherFailure) -> "late").join());
+      assertThat(get(afterBoth)).isEqualTo("late");
     });
   }
 
