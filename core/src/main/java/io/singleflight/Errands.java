@@ -1,10 +1,13 @@
 package io.singleflight;
 
+import static java.util.Objects.requireNonNull;
+
 import java.lang.ref.Cleaner;
 import java.util.List;
 import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
@@ -72,19 +75,32 @@ final class Errands {
     }
   }
 
+  /** Hands the calling thread's own work to the executor. */
+  <K, V extends @Nullable Object> void start(Seat<K, V> seat) {
+    execute(
+        () -> requireNonNull(seat.takeOver).accept(seat),
+        refusal -> seat.flight().instance().refused(seat, refusal));
+  }
+
   /**
-   * The same for the work of another caller: never on this thread, which may have its own to go on
-   * with, or be the work's to wait for; and never in its context.
+   * Has another caller perform its work: wakes its thread, or hands the work to the executor. That
+   * may run it inline or wait for room, so it is never called on this thread, which has its own to
+   * go on with; nor in its context.
    */
-  void executeElsewhere(Runnable task, Consumer<Throwable> orElse) {
-    if (custom == null) {
-      execute(task, orElse);
+  <K, V extends @Nullable Object> void appoint(@Nullable Seat<K, V> seat) {
+    if (seat == null) {
       return;
     }
-    try {
-      standard.execute(() -> execute(task, orElse));
-    } catch (Throwable noThread) {
-      orElse.accept(noThread);
+    if (seat.takeOver == null) {
+      LockSupport.unpark(seat.thread);
+    } else if (custom == null) {
+      start(seat);
+    } else {
+      try {
+        standard.execute(() -> start(seat));
+      } catch (Throwable noThread) {
+        seat.flight().instance().refused(seat, noThread);
+      }
     }
   }
 

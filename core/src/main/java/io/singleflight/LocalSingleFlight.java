@@ -107,7 +107,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     }
     long start = System.nanoTime();
     Seat<K, V> seat = Seat.ofThread(own -> performOnExecutor(own, key, work));
-    enter(key, hash, seat, this::start);
+    enter(key, hash, seat, errands::start);
     Outcome<V> outcome = seat.await(start, nanos);
     if (outcome == null) {
       throw new TimeoutException(
@@ -120,7 +120,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
   public CompletableFuture<V> submit(K key, Work<? super K, ? extends V, ?> work) {
     int hash = hash(key);
     requireNonNull(work, "work");
-    return futureOf(key, hash, own -> performOnExecutor(own, key, work), this::start);
+    return futureOf(key, hash, own -> performOnExecutor(own, key, work), errands::start);
   }
 
   @Override
@@ -178,7 +178,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
         if (behind != null) {
           detached |= behind.detach().wasLive();
           table.remove(behind.flight);
-          appoint(behind.promote());
+          errands.appoint(behind.promote());
         }
       }
       flight = table.find(key, hash);
@@ -295,32 +295,15 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
    */
   void attend(Seat<K, V> seat) {
     Herd<K, V> herd = seat.herd();
-    appoint(herd.attend(seat));
+    errands.appoint(herd.attend(seat));
     Herd<K, V> ahead = herd.ahead();
     if (ahead != null) {
-      appoint(ahead.makeWay());
+      errands.appoint(ahead.makeWay());
     }
   }
 
-  /** Hands this caller's own work to the executor. */
-  private void start(Seat<K, V> seat) {
-    errands.execute(() -> takeOver(seat), refusal -> refused(seat, refusal));
-  }
-
-  /** Has a caller perform its work: wakes its thread, or hands the work to the executor. */
-  private void appoint(@Nullable Seat<K, V> seat) {
-    if (seat != null && seat.takeOver != null) {
-      errands.executeElsewhere(() -> takeOver(seat), refusal -> refused(seat, refusal));
-    } else if (seat != null) {
-      LockSupport.unpark(seat.thread);
-    }
-  }
-
-  private void takeOver(Seat<K, V> seat) {
-    requireNonNull(seat.takeOver).accept(seat);
-  }
-
-  private void refused(Seat<K, V> seat, Throwable refusal) {
+  /** Ends a flight whose leader's work the executor has refused. */
+  void refused(Seat<K, V> seat, Throwable refusal) {
     if (seat.herd().begin(seat, null)) {
       land(seat.flight(), Outcome.failure(refusal));
     }
@@ -373,7 +356,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
         performer.perform(
             new Performance<>(this, key),
             () -> requireNonNull(work.apply(key), "the stage that the work returned"));
-    boolean leadersOwn = isLeadersOwn(begun, Thread.currentThread().isInterrupted());
+    boolean leadersOwn = begun.isLeadersOwn(Thread.currentThread().isInterrupted(), handOffOn);
     herd.workEnded();
     try {
       CompletionStage<? extends V> stage = begun.get();
@@ -383,7 +366,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
       }
       stage.whenComplete((value, failure) -> {
         Outcome<V> outcome = Outcome.ofStage(value, failure);
-        conclude(herd.flight, outcome, isLeadersOwn(outcome, false));
+        conclude(herd.flight, outcome, outcome.isLeadersOwn(false, handOffOn));
       });
     } catch (Throwable failure) {
       conclude(herd.flight, Outcome.failure(failure), leadersOwn);
@@ -395,7 +378,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
   /** Concludes a flight on the thread that performed its work. */
   void concludeHere(Flight<K, V> flight, Outcome<V> outcome) {
     // First: should the predicate call for this key, then the thread that performs it is known.
-    boolean leadersOwn = isLeadersOwn(outcome, Thread.currentThread().isInterrupted());
+    boolean leadersOwn = outcome.isLeadersOwn(Thread.currentThread().isInterrupted(), handOffOn);
     flight.workEnded();
     conclude(flight, outcome, leadersOwn);
   }
@@ -418,8 +401,8 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     if (former != null) {
       LockSupport.unpark(former.thread);
     }
-    appoint(handOff.appointed());
-    appoint(herd.makeWay());
+    errands.appoint(handOff.appointed());
+    errands.appoint(herd.makeWay());
     listeners.tell(listener -> listener.handedOff(flight.key, failure));
     if (former != null && former.future != null) {
       former.future.deliver(Outcome.failure(failure));
@@ -439,7 +422,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
       Seat<K, V> next = retire(herd);
       CallFuture<V> leaders = herd.leaderFuture();
       herd.publish(outcome);
-      appoint(next);
+      errands.appoint(next);
       errands.deliver(herd, outcome);
       ended(flight, herd.event, ending, callers);
       if (leaders != null) {
@@ -484,16 +467,6 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     }
   }
 
-  private boolean isLeadersOwn(Outcome<?> outcome, boolean interrupted) {
-    Throwable failure = outcome.failure();
-    try {
-      return failure != null
-          && (interrupted || Outcome.isInterruption(failure) || handOffOn.test(failure));
-    } catch (Throwable undecided) {
-      return false;
-    }
-  }
-
   /** Takes a caller off its flight; returns false if the flight has ended, or has an outcome. */
   boolean leave(Seat<K, V> seat, Departure departure) {
     Herd<K, V> herd = seat.herd();
@@ -501,8 +474,8 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     if (departed == null) {
       return false;
     }
-    appoint(departed.last() ? retire(herd) : departed.appointed());
-    appoint(herd.makeWay());
+    errands.appoint(departed.last() ? retire(herd) : departed.appointed());
+    errands.appoint(herd.makeWay());
     if (departed.last()) {
       herd.cancel();
     }

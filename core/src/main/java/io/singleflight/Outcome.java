@@ -2,6 +2,7 @@ package io.singleflight;
 
 import java.nio.channels.ClosedByInterruptException;
 import java.util.concurrent.CompletionException;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /** What a work ended in: a value, a failure, or, in a batch, neither. */
@@ -44,8 +45,16 @@ record Outcome<V extends @Nullable Object>(
     return value;
   }
 
-  /** Whether a failure, or one of its causes, is the interruption of a thread. */
-  static boolean isInterruption(Throwable failure) {
+  /** Whether this is a failure for a reason of the leader's own. */
+  boolean isLeadersOwn(boolean interrupted, Predicate<? super Throwable> handOffOn) {
+    try {
+      return failure != null && (interrupted || isInterruption(failure) || handOffOn.test(failure));
+    } catch (Throwable undecided) {
+      return false;
+    }
+  }
+
+  private static boolean isInterruption(Throwable failure) {
     Throwable cause = failure;
     for (int depth = 0; cause != null && depth < MAX_CAUSES; depth++) {
       if (cause instanceof InterruptedException || cause instanceof ClosedByInterruptException) {
