@@ -11,8 +11,11 @@ import java.util.concurrent.TimeUnit;
 /** A caller of some kind on a thread of some kind: what it ended in, and how to make it leave. */
 final class Caller {
 
-  /** What a call ended in, and whether its thread was interrupted then. */
-  record End(Object value, Throwable failure, boolean interrupted) {}
+  /**
+   * What a call ended in, whether its thread was interrupted then, and whether it was the method
+   * that threw: a future's failure is not.
+   */
+  record End(Object value, Throwable failure, boolean interrupted, boolean thrown) {}
 
   final Kind kind;
   private final CompletableFuture<End> end = new CompletableFuture<>();
@@ -51,7 +54,7 @@ final class Caller {
         case CALL_ASYNC -> promised(flights.callAsync(key, work::performAsync));
       }
     } catch (Throwable failure) {
-      ended(null, failure);
+      end.complete(new End(null, failure, Thread.currentThread().isInterrupted(), true));
     }
   }
 
@@ -61,7 +64,7 @@ final class Caller {
   }
 
   private void ended(Object value, Throwable failure) {
-    end.complete(new End(value, failure, Thread.currentThread().isInterrupted()));
+    end.complete(new End(value, failure, Thread.currentThread().isInterrupted(), false));
   }
 
   CompletableFuture<Object> future() throws Exception {
@@ -85,8 +88,16 @@ final class Caller {
     return end().value();
   }
 
+  /** Returns the failure: thrown if the call blocks, else that of the future that it returned. */
   Throwable failure() throws Exception {
     assertThat(end().failure()).as("failure of %s", kind).isNotNull();
+    assertThat(end().thrown()).as("%s throws %s", kind, end().failure()).isEqualTo(kind.blocks());
+    return end().failure();
+  }
+
+  /** Returns the failure of a call that throws, whatever its kind. */
+  Throwable thrown() throws Exception {
+    assertThat(end().thrown()).as("%s throws", kind).isTrue();
     return end().failure();
   }
 

@@ -8,10 +8,15 @@ import io.singleflight.SingleFlight;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import org.awaitility.Awaitility;
@@ -41,6 +46,9 @@ public abstract class Contract implements SingleFlightFactory {
     }
     for (SingleFlight<?, ?> instance : instances) {
       awaitThat(() -> assertThat(instance.inFlight()).isEmpty());
+      if (instance instanceof AutoCloseable closeable) {
+        closeable.close();
+      }
     }
     executors.forEach(ExecutorService::shutdownNow);
   }
@@ -80,7 +88,7 @@ public abstract class Contract implements SingleFlightFactory {
     return remember(GatedWork.stubborn());
   }
 
-  private GatedWork remember(GatedWork work) {
+  GatedWork remember(GatedWork work) {
     works.add(work);
     return work;
   }
@@ -94,6 +102,49 @@ public abstract class Contract implements SingleFlightFactory {
     Caller caller = Caller.start(kind, on, flights, key, work);
     callers.add(caller);
     return caller;
+  }
+
+  /** Starts a task on a thread of some kind. */
+  static <T> Future<T> on(Threads threads, Callable<T> task) {
+    FutureTask<T> future = new FutureTask<>(task);
+    threads.start(future);
+    return future;
+  }
+
+  static <T> T got(Future<T> future) throws Exception {
+    return future.get(PATIENCE.toSeconds(), TimeUnit.SECONDS);
+  }
+
+  /** What a call performs, whatever its kind. */
+  interface Body {
+    Object perform() throws Exception;
+  }
+
+  /** Calls on this thread, and waits for what comes of it. */
+  static Object call(SingleFlight<Object, Object> flights, Kind kind, Object key, Body body)
+      throws Exception {
+    try {
+      return switch (kind) {
+        case CALL -> flights.call(key, k -> body.perform());
+        case TIMED_CALL -> flights.call(key, Duration.ofHours(1), k -> body.perform());
+        case CALL_ALL ->
+            flights.callAll(List.of(key), keys -> Map.of(key, body.perform())).get(key);
+        case SUBMIT -> got(flights.submit(key, k -> body.perform()));
+        case CALL_ASYNC ->
+            got(
+                flights.callAsync(
+                    key,
+                    k -> {
+                      try {
+                        return CompletableFuture.completedFuture(body.perform());
+                      } catch (Exception failure) {
+                        throw GatedWork.<RuntimeException>sneaky(failure);
+                      }
+                    }));
+      };
+    } catch (ExecutionException failure) {
+      throw GatedWork.<RuntimeException>sneaky(failure.getCause());
+    }
   }
 
   /** A leader whose work has begun, with followers aboard. */

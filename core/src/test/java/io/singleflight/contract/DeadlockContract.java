@@ -226,35 +226,4 @@ public abstract class DeadlockContract extends Contract {
     go.countDown();
     assertThat(List.of(a.get(), b.get(), c.get())).containsOnly("c");
   }
-
-  interface Body {
-    Object perform() throws Exception;
-  }
-
-  private static Object call(SingleFlight<Object, Object> flights, Kind kind, Object key, Body body)
-      throws Exception {
-    try {
-      return switch (kind) {
-        case CALL -> flights.call(key, k -> body.perform());
-        case TIMED_CALL -> flights.call(key, Duration.ofHours(1), k -> body.perform());
-        case CALL_ALL ->
-            flights.callAll(List.of(key), keys -> Map.of(key, body.perform())).get(key);
-        case SUBMIT -> flights.submit(key, k -> body.perform()).get(20, TimeUnit.SECONDS);
-        case CALL_ASYNC ->
-            flights
-                .callAsync(
-                    key,
-                    k -> {
-                      try {
-                        return CompletableFuture.completedFuture(body.perform());
-                      } catch (Exception failure) {
-                        throw GatedWork.<RuntimeException>sneaky(failure);
-                      }
-                    })
-                .get(20, TimeUnit.SECONDS);
-      };
-    } catch (ExecutionException failure) {
-      throw GatedWork.<RuntimeException>sneaky(failure.getCause());
-    }
-  }
 }

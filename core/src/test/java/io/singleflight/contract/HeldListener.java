@@ -2,7 +2,6 @@ package io.singleflight.contract;
 
 import io.singleflight.FlightListener;
 import java.time.Duration;
-import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicReference;
 
 /** A listener that is held up in one callback: the first of a kind for a key, once it is armed. */
@@ -18,36 +17,25 @@ final class HeldListener implements FlightListener<Object> {
   }
 
   private final AtomicReference<Event> armed = new AtomicReference<>();
-  private final CountDownLatch held = new CountDownLatch(1);
-  private final CountDownLatch released = new CountDownLatch(1);
+  private final HeldUp heldUp = new HeldUp();
 
   void holdUpNext(Event event) {
+    heldUp.arm();
     armed.set(event);
   }
 
   void awaitHeld() throws InterruptedException {
-    Contract.await(held, "the listener to be told");
+    heldUp.awaitHeld();
   }
 
   void release() {
     armed.set(null);
-    released.countDown();
+    heldUp.release();
   }
 
   private void tell(Event event, Object key) {
     if (key.equals(Contract.KEY) && armed.compareAndSet(event, null)) {
-      held.countDown();
-      boolean interrupted = false;
-      while (released.getCount() > 0) {
-        try {
-          released.await();
-        } catch (InterruptedException kept) {
-          interrupted = true;
-        }
-      }
-      if (interrupted) {
-        Thread.currentThread().interrupt();
-      }
+      heldUp.pass();
     }
   }
 
