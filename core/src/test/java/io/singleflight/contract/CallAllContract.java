@@ -19,9 +19,11 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** The rules of {@code callAll}. */
 public abstract class CallAllContract extends Contract {
@@ -319,5 +321,54 @@ public abstract class CallAllContract extends Contract {
     assertThat(b.value()).isEqualTo(2);
     assertThatThrownBy(() -> batch.get(20, TimeUnit.SECONDS))
         .hasCauseInstanceOf(InterruptedException.class);
+  }
+
+  /** The key is compared once when the batch looks it up, and again when it is registered. */
+  @ParameterizedTest
+  @MethodSource(Case.LEADERS)
+  void callAll_laterKeyThrowsAtItsRegistration_keepsNoEarlierOne(Case like) throws Exception {
+    SingleFlight<Object, Object> flights = instance(options -> options.freshness(like.freshness()));
+    GatedWork joined = gated();
+    Caller leader = start(Kind.CALL, like.threads(), flights, "joined", joined);
+    start(Kind.CALL, like.threads(), flights, new LockContract.Colliding("other"), joined);
+    awaitCallers(flights, 2);
+    List<Caller> joiners = new ArrayList<>();
+    AtomicInteger comparisons = new AtomicInteger();
+    GatedWork own = GatedWork.returning("by the joiner");
+    class Evil {
+      @Override
+      public int hashCode() {
+        return 1;
+      }
+
+      @Override
+      public boolean equals(Object other) {
+        if (comparisons.incrementAndGet() == 1) {
+          return false;
+        }
+        joiners.add(start(like.leader(), like.threads(), flights, "led", own));
+        awaitCallers(flights, 6);
+        throw new UnsupportedOperationException("equals");
+      }
+    }
+    Future<Map<Object, Object>> batch =
+        on(
+            like.threads(),
+            () ->
+                flights.callAll(
+                    List.of("alone", "led", "joined", new Evil()),
+                    keys -> {
+                      throw new AssertionError("its keys are not all registered");
+                    }));
+    assertThatThrownBy(() -> got(batch))
+        .hasCauseInstanceOf(UnsupportedOperationException.class)
+        .hasRootCauseMessage("equals");
+    assertThat(joiners).hasSize(1);
+    assertThat(joiners.get(0).value()).isEqualTo("by the joiner");
+    assertThat(own.executions()).isEqualTo(1);
+    awaitCallers(flights, 2);
+    assertThat(flights.call("alone", key -> "anew")).isEqualTo("anew");
+    joined.returns("joined");
+    assertThat(leader.value()).isEqualTo("joined");
   }
 }

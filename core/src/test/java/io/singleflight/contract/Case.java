@@ -8,6 +8,7 @@ import java.util.stream.Stream;
 public record Case(Kind leader, Kind follower, Freshness freshness, Threads threads) {
 
   static final String ALL = "io.singleflight.contract.Case#all";
+  static final String MODES = "io.singleflight.contract.Case#modes";
   static final String LEADERS = "io.singleflight.contract.Case#leaders";
   static final String LEAVABLE = "io.singleflight.contract.Case#leavable";
   static final String LEAVABLE_LEADERS = "io.singleflight.contract.Case#leavableLeaders";
@@ -27,6 +28,11 @@ public record Case(Kind leader, Kind follower, Freshness freshness, Threads thre
                         .flatMap(freshness ->
                             Threads.available().stream()
                                 .map(threads -> new Case(leader, follower, freshness, threads)))));
+  }
+
+  /** One case for each freshness and kind of thread. */
+  static Stream<Case> modes() {
+    return leaders().filter(each -> each.leader == Kind.CALL);
   }
 
   /** One case for each kind of leader. */

@@ -2,11 +2,15 @@ package io.singleflight.contract;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.singleflight.Freshness;
 import io.singleflight.SingleFlight;
 import java.lang.ref.WeakReference;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
+import org.awaitility.core.ThrowingRunnable;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** P9: nothing left behind. */
@@ -81,6 +85,66 @@ public abstract class LeftoversContract extends Contract {
     }
     work.returns(value);
     leader.end();
+    awaitThat(() -> assertThat(flights.inFlight()).isEmpty());
+  }
+
+  /** The mechanism: a flight holds on to its successor, that to its own, and so on for ever. */
+  @ParameterizedTest
+  @MethodSource("io.singleflight.contract.LeftoversContract#stuck")
+  void flightsAfterAStuckOne_areCollected(Case like, boolean forgotten) throws Exception {
+    SingleFlight<Object, Object> flights = instance(options -> options.freshness(Freshness.NEXT));
+    GatedWork stuck = stubborn();
+    Caller leader = start(like.leader(), like.threads(), flights, stuck);
+    stuck.awaitBegun();
+    List<WeakReference<Object>> references = new ArrayList<>();
+    landBehind(like, flights, references, () -> {
+      if (forgotten) {
+        assertThat(flights.forget(KEY)).isTrue();
+      } else {
+        leader.leave();
+        leader.failure();
+      }
+    });
+    landBehind(like, flights, references, () -> {});
+    await(() -> {
+      System.gc();
+      return references.stream().allMatch(reference -> reference.get() == null);
+    });
+    assertThat(stuck.executions()).isEqualTo(1);
+    stuck.returns("at last");
+    leader.end();
+  }
+
+  static Stream<Arguments> stuck() {
+    return Case.leaders()
+        .filter(like -> like.freshness() == Freshness.NEXT)
+        .flatMap(like ->
+            Stream.of(true, false)
+                .filter(forgotten -> forgotten || like.leader().canLeaveAsLeader())
+                .map(forgotten -> Arguments.of(like, forgotten)));
+  }
+
+  private static void landBehind(
+      Case like,
+      SingleFlight<Object, Object> flights,
+      List<WeakReference<Object>> references,
+      ThrowingRunnable meanwhile)
+      throws Exception {
+    Object value = new Object();
+    GatedWork work = GatedWork.gated();
+    references.add(new WeakReference<>(value));
+    references.add(new WeakReference<>(work));
+    int before = callers(flights);
+    Caller behind = Caller.start(like.follower(), like.threads(), flights, KEY, work);
+    awaitCallers(flights, before + 1);
+    try {
+      meanwhile.run();
+    } catch (Throwable failure) {
+      throw GatedWork.<RuntimeException>sneaky(failure);
+    }
+    work.awaitBegun();
+    work.returns(value);
+    assertThat(behind.value()).isSameAs(value);
     awaitThat(() -> assertThat(flights.inFlight()).isEmpty());
   }
 }

@@ -11,8 +11,14 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.Queue;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Consumer;
 import java.util.logging.Handler;
 import java.util.logging.LogRecord;
 import java.util.logging.Logger;
@@ -20,6 +26,7 @@ import java.util.stream.Stream;
 import jdk.jfr.Recording;
 import jdk.jfr.consumer.RecordedEvent;
 import jdk.jfr.consumer.RecordingFile;
+import org.awaitility.core.ThrowingRunnable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -147,60 +154,192 @@ public abstract class ListenerContract extends Contract {
         "started", "joined 2", "left TIMED_OUT", "joined 2", "left TIMED_OUT", "ended VALUE 1");
   }
 
+  /** A leader that leaves before its work began is replaced: that is no hand-off. */
+  @ParameterizedTest
+  @MethodSource("io.singleflight.contract.ListenerContract#waitingLeaders")
+  void listener_leaderLeavesBeforeItsWorkBegan_isToldOfNoHandOff(Case like) throws Exception {
+    Queue<Runnable> tasks = new ConcurrentLinkedQueue<>();
+    AtomicBoolean open = new AtomicBoolean();
+    ExecutorService executor = threads();
+    SingleFlight<Object, Object> flights =
+        instance(options ->
+            options
+                .freshness(like.freshness())
+                .listener(listener)
+                .executor(task -> {
+                  tasks.add(task);
+                  if (open.get()) {
+                    executor.execute(() -> Optional.ofNullable(tasks.poll()).ifPresent(Runnable::run));
+                  }
+                }));
+    List<String> expected =
+        new ArrayList<>(
+            List.of(
+                "started",
+                "joined 2",
+                "left " + (like.leader().blocks() ? "INTERRUPTED" : "CANCELLED"),
+                "ended VALUE 1"));
+    GatedWork aheadsWork = gated();
+    int before = 0;
+    if (like.freshness() == Freshness.NEXT) {
+      start(Kind.CALL, Threads.PLATFORM, flights, aheadsWork);
+      aheadsWork.awaitBegun();
+      expected.add(0, "started");
+      expected.add("ended VALUE 1");
+      before = 1;
+    }
+    GatedWork unused = GatedWork.returning("unused");
+    Caller leader = start(like.leader(), like.threads(), flights, unused);
+    awaitCallers(flights, before + 1);
+    leader.awaitParked();
+    GatedWork heirsWork = gated();
+    Caller heir = start(like.follower(), like.threads(), flights, heirsWork);
+    awaitCallers(flights, before + 2);
+    awaitThat(() -> assertThat(told).contains("joined 2"));
+    leader.leave();
+    leader.failure();
+    awaitThat(() -> assertThat(told).contains(expected.get(expected.indexOf("joined 2") + 1)));
+    aheadsWork.returns("ahead");
+    open.set(true);
+    for (Runnable task = tasks.poll(); task != null; task = tasks.poll()) {
+      executor.execute(task);
+    }
+    heirsWork.returns("heir's");
+    assertThat(heir.value()).isEqualTo("heir's");
+    awaitThat(() -> assertThat(told).containsExactlyElementsOf(expected));
+    assertThat(unused.executions()).isZero();
+  }
+
+  /** In NEXT, those that wait for their turn; in RUNNING, those whose work waits for a thread. */
+  static Stream<Case> waitingLeaders() {
+    return Case.all()
+        .filter(like ->
+            like.freshness() == Freshness.NEXT
+                || like.leader() == Kind.SUBMIT
+                || like.leader() == Kind.TIMED_CALL);
+  }
+
+  /** A listener that fails whatever it is told. */
+  private static final class Broken implements FlightListener<Object> {
+    private final RuntimeException failure = new IllegalStateException("listener");
+
+    @Override
+    public void started(Object key) {
+      throw failure;
+    }
+
+    @Override
+    public void joined(Object key, int callers) {
+      throw failure;
+    }
+
+    @Override
+    public void left(Object key, Departure departure) {
+      throw failure;
+    }
+
+    @Override
+    public void handedOff(Object key, Throwable cause) {
+      throw failure;
+    }
+
+    @Override
+    public void ended(Object key, Ending ending, Duration duration, int callers) {
+      throw new AssertionError("an error");
+    }
+  }
+
+  private static Handler handler(Consumer<LogRecord> entries) {
+    return new Handler() {
+      @Override
+      public void publish(LogRecord entry) {
+        entries.accept(entry);
+      }
+
+      @Override
+      public void flush() {}
+
+      @Override
+      public void close() {}
+    };
+  }
+
   @ParameterizedTest
   @MethodSource(Case.ALL)
   void listener_thatThrows_isLoggedOnceAndChangesNothing(Case like) throws Exception {
-    List<LogRecord> logged = new ArrayList<>();
-    Handler handler =
-        new Handler() {
-          @Override
-          public synchronized void publish(LogRecord entry) {
-            logged.add(entry);
-          }
+    Broken broken = new Broken();
+    Queue<LogRecord> logged = new ConcurrentLinkedQueue<>();
+    whileLogging(
+        handler(logged::add), () -> allHappens(like, options -> options.listener(broken)));
+    assertThat(logged)
+        .singleElement()
+        .extracting(LogRecord::getThrown)
+        .isSameAs(broken.failure);
+  }
 
-          @Override
-          public void flush() {}
+  @ParameterizedTest
+  @MethodSource(Case.ALL)
+  void listener_thatThrowsAndSoDoesTheLogger_changesNothing(Case like) throws Exception {
+    AtomicInteger logged = new AtomicInteger();
+    whileLogging(
+        handler(entry -> {
+          logged.incrementAndGet();
+          throw new IllegalStateException("logger");
+        }),
+        () ->
+            allHappens(
+                like, options -> options.listener(new Broken()).listener(new Broken())));
+    assertThat(logged).hasValue(2);
+  }
 
-          @Override
-          public void close() {}
-        };
+  private static void whileLogging(Handler handler, ThrowingRunnable body) throws Exception {
     Logger logger = Logger.getLogger("io.singleflight");
     logger.addHandler(handler);
     logger.setUseParentHandlers(false);
     try {
-      RuntimeException failure = new IllegalStateException("listener");
-      FlightListener<Object> broken =
-          new FlightListener<>() {
-            @Override
-            public void started(Object key) {
-              throw failure;
-            }
-
-            @Override
-            public void joined(Object key, int callers) {
-              throw failure;
-            }
-
-            @Override
-            public void ended(Object key, Ending ending, Duration duration, int callers) {
-              throw new AssertionError("an error");
-            }
-          };
-      FlightStats stats = new FlightStats();
-      Scene scene =
-          new Scene(like, 2, gated(), options -> options.listener(broken).listener(stats));
-      scene.leadersWork.returns(1);
-      assertThat(scene.leader.value()).isEqualTo(1);
-      assertThat(scene.followers.get(0).value()).isEqualTo(1);
-      assertThat(scene.followers.get(1).value()).isEqualTo(1);
-      awaitThat(() ->
-          assertThat(stats.snapshot().values())
-              .isEqualTo(like.freshness() == Freshness.NEXT ? 2 : 1));
-      assertThat(logged).singleElement().extracting(LogRecord::getThrown).isSameAs(failure);
+      body.run();
+    } catch (Throwable failure) {
+      throw GatedWork.<RuntimeException>sneaky(failure);
     } finally {
       logger.setUseParentHandlers(true);
       logger.removeHandler(handler);
     }
+  }
+
+  /** A flight starts, is joined, left, and handed off, and ends. */
+  private void allHappens(Case like, Consumer<SingleFlight.Builder<Object, Object>> options)
+      throws Exception {
+    FlightStats stats = new FlightStats();
+    Scene scene =
+        new Scene(
+            like,
+            3,
+            gated(),
+            builder -> {
+              options.accept(builder);
+              builder.listener(stats);
+            });
+    Caller leaver = scene.followers.remove(0);
+    leaver.leave();
+    assertThat(leaver.failure())
+        .isInstanceOf(
+            leaver.kind.blocks() ? InterruptedException.class : CancellationException.class);
+    InterruptedException own = new InterruptedException("the leader's own");
+    scene.leadersWork.fails(own);
+    assertThat(scene.leader.failure()).isSameAs(own);
+    scene.followersWouldReturn("handed off");
+    for (Caller follower : scene.followers) {
+      assertThat(follower.value()).isEqualTo("handed off");
+    }
+    int ahead = like.freshness() == Freshness.NEXT ? 1 : 0;
+    awaitThat(() -> {
+      FlightStats.Snapshot counts = stats.snapshot();
+      assertThat(counts.started()).isEqualTo(1 + ahead);
+      assertThat(counts.joined()).isEqualTo(3);
+      assertThat(counts.interrupted() + counts.cancelled()).isEqualTo(1);
+      assertThat(counts.handedOff()).isEqualTo(1);
+      assertThat(counts.values()).isEqualTo(1 + ahead);
+    });
   }
 
   @Test
@@ -256,6 +395,35 @@ public abstract class ListenerContract extends Contract {
             org.assertj.core.groups.Tuple.tuple("value", "VALUE", 1, false),
             org.assertj.core.groups.Tuple.tuple("failure", "FAILURE", 1, false),
             org.assertj.core.groups.Tuple.tuple("abandoned", "ABANDONED", 0, false));
+  }
+
+  @Test
+  void recorder_keyWhoseToStringThrows_seesItsClass(@TempDir Path directory) throws Exception {
+    class Nameless {
+      @Override
+      public String toString() {
+        throw new UnsupportedOperationException("toString");
+      }
+    }
+    SingleFlight<Object, Object> flights = instance(options -> options.name("nameless"));
+    List<RecordedEvent> events;
+    try (Recording recording = new Recording()) {
+      recording.enable("io.singleflight.Flight").withThreshold(Duration.ZERO);
+      recording.start();
+      for (Kind kind : Kind.values()) {
+        assertThat(call(flights, kind, new Nameless(), () -> "landed")).isEqualTo("landed");
+      }
+      Path file = directory.resolve("flights.jfr");
+      awaitThat(() -> assertThat(flights.inFlight()).isEmpty());
+      recording.stop();
+      recording.dump(file);
+      events = RecordingFile.readAllEvents(file);
+    }
+    assertThat(events)
+        .filteredOn(event -> event.getEventType().getName().equals("io.singleflight.Flight"))
+        .filteredOn(event -> "nameless".equals(event.getString("name")))
+        .isNotEmpty()
+        .allMatch(event -> event.getString("key").equals(Nameless.class.getName()));
   }
 
   @Test

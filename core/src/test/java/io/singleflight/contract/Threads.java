@@ -9,7 +9,7 @@ import java.util.List;
 public enum Threads {
   PLATFORM {
     @Override
-    Thread start(Runnable task) {
+    public Thread start(Runnable task) {
       Thread thread = new Thread(task);
       thread.setDaemon(true);
       thread.start();
@@ -18,7 +18,7 @@ public enum Threads {
   },
   VIRTUAL {
     @Override
-    Thread start(Runnable task) {
+    public Thread start(Runnable task) {
       try {
         return (Thread) START_VIRTUAL.invokeExact(task);
       } catch (Throwable failure) {
@@ -29,10 +29,11 @@ public enum Threads {
 
   private static final MethodHandle START_VIRTUAL = virtual();
 
-  abstract Thread start(Runnable task);
+  /** Starts a task on a new thread. */
+  public abstract Thread start(Runnable task);
 
   /** Those that the running JVM has. */
-  static List<Threads> available() {
+  public static List<Threads> available() {
     return START_VIRTUAL == null ? List.of(PLATFORM) : List.of(PLATFORM, VIRTUAL);
   }
 
