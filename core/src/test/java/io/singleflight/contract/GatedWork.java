@@ -8,6 +8,7 @@ import java.util.concurrent.CompletionStage;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Function;
 
 /** A work for every kind of call: it says when it has begun, and ends when it is told to. */
 final class GatedWork {
@@ -17,23 +18,31 @@ final class GatedWork {
   private final CountDownLatch interrupted = new CountDownLatch(1);
   private final AtomicInteger executions = new AtomicInteger();
   private final boolean stubborn;
+  private final Function<Object, CompletionStage<Object>> function;
 
   volatile Thread thread;
   volatile Object key;
   volatile CompletableFuture<Object> stage;
 
-  private GatedWork(boolean stubborn) {
+  private GatedWork(boolean stubborn, Function<Object, CompletionStage<Object>> function) {
     this.stubborn = stubborn;
+    this.function = function;
   }
 
   static GatedWork gated() {
-    return new GatedWork(false);
+    return new GatedWork(false, null);
   }
 
   /** A work that does not end when it is interrupted or cancelled. */
   static GatedWork stubborn() {
-    return new GatedWork(true);
+    return new GatedWork(true, null);
   }
+
+  /** A work for {@code callAsync} that is this function. */
+  static GatedWork function(Function<Object, CompletionStage<Object>> function) {
+    return new GatedWork(false, function);
+  }
+
 
   static GatedWork returning(Object value) {
     GatedWork work = gated();
@@ -96,6 +105,9 @@ final class GatedWork {
     CompletableFuture<Object> own = new CompletableFuture<>();
     stage = own;
     begin(calledWith);
+    if (function != null) {
+      return function.apply(calledWith);
+    }
     gate.whenComplete((value, failure) -> {
       if (failure == null) {
         own.complete(value);

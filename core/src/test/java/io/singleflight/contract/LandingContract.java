@@ -7,8 +7,10 @@ import io.singleflight.Freshness;
 import io.singleflight.SingleFlight;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Queue;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Future;
 import java.util.concurrent.RejectedExecutionException;
@@ -17,6 +19,7 @@ import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** P1 overlap, P2 nobody joins the landed, P4 always lands, P11 visibility. */
@@ -105,10 +108,10 @@ public abstract class LandingContract extends Contract {
     return Case.all().filter(like -> like.leader().blocks() && like.follower().blocks());
   }
 
+  /** Of the failures, an interruption is the leader's own: a follower performs instead. */
   @ParameterizedTest
-  @MethodSource(Case.LEADERS)
-  void anyCall_anyFailure_landsAndFreesTheKey(Case like) throws Exception {
-    SingleFlight<Object, Object> flights = instance(options -> options.freshness(like.freshness()));
+  @MethodSource(Case.ALL)
+  void anyCall_anyFailure_landsForAllAndFreesTheKey(Case like) throws Exception {
     for (Throwable failure :
         List.of(
             new IllegalStateException("unchecked"),
@@ -117,11 +120,153 @@ public abstract class LandingContract extends Contract {
             new Throwable("neither"),
             new CancellationException("cancelled"),
             new InterruptedException("interrupted"))) {
-      Caller caller = start(like.leader(), like.threads(), flights, GatedWork.failing(failure));
-      assertThat(caller.failure()).isSameAs(failure);
-      assertThat(flights.inFlight()).isEmpty();
-      assertThat(start(like.leader(), like.threads(), flights, GatedWork.returning(1)).value())
+      boolean shared = !(failure instanceof InterruptedException);
+      Scene scene = new Scene(like, 2, gated());
+      scene.followersWouldReturn("instead");
+      scene.leadersWork.fails(failure);
+      assertThat(scene.leader.failure()).isSameAs(failure);
+      for (Caller follower : scene.followers) {
+        if (shared) {
+          assertThat(follower.failure()).isSameAs(failure);
+        } else {
+          assertThat(follower.value()).isEqualTo("instead");
+        }
+      }
+      assertThat(scene.followersExecutions()).isEqualTo(shared ? 0 : 1);
+      assertThat(scene.flights.inFlight()).isEmpty();
+      assertThat(
+              start(like.leader(), like.threads(), scene.flights, GatedWork.returning(1)).value())
           .isEqualTo(1);
+    }
+  }
+
+  /** How a flight comes to the caller that is to perform it. */
+  enum Turn {
+    AT_ONCE,
+    AS_HEIR,
+    AFTER_ANOTHER
+  }
+
+  /** How a flight ends that has no proper execution. */
+  enum Mishap {
+    THROWING_FUNCTION(Kind.CALL_ASYNC),
+    NULL_STAGE(Kind.CALL_ASYNC),
+    CANCELLED_STAGE(Kind.CALL_ASYNC),
+    FAILED_STAGE(Kind.CALL_ASYNC),
+    REJECTED_WORK(Kind.SUBMIT),
+    REJECTED_TIMED_WORK(Kind.TIMED_CALL),
+    DROPPED_WORK(Kind.SUBMIT),
+    DROPPED_TIMED_WORK(Kind.TIMED_CALL);
+
+    final Kind kind;
+
+    Mishap(Kind kind) {
+      this.kind = kind;
+    }
+
+    boolean isDrop() {
+      return this == DROPPED_WORK || this == DROPPED_TIMED_WORK;
+    }
+  }
+
+  static Stream<Arguments> mishaps() {
+    return Stream.of(Turn.values())
+        .flatMap(turn -> Stream.of(Mishap.values()).map(mishap -> Arguments.of(turn, mishap)));
+  }
+
+  /** The task of a rejected or dropped work is with the executor until all are aboard. */
+  @ParameterizedTest
+  @MethodSource("io.singleflight.contract.LandingContract#mishaps")
+  void anyFlight_withoutAProperExecution_failsForAllAndFreesTheKey(Turn turn, Mishap mishap)
+      throws Exception {
+    CountDownLatch aboard = new CountDownLatch(1);
+    Queue<Runnable> dropped = new ConcurrentLinkedQueue<>();
+    Throwable own = new IllegalStateException("its own");
+    SingleFlight<Object, Object> flights =
+        instance(options ->
+            options
+                .freshness(turn == Turn.AFTER_ANOTHER ? Freshness.NEXT : Freshness.RUNNING)
+                .executor(task -> {
+                  if (mishap.isDrop()) {
+                    dropped.add(task);
+                  } else if (mishap.kind == Kind.CALL_ASYNC) {
+                    Threads.PLATFORM.start(task);
+                  } else {
+                    awaitUninterruptibly(aboard);
+                    throw GatedWork.<RuntimeException>sneaky(own);
+                  }
+                }));
+    GatedWork aheadsWork = gated();
+    Caller ahead = null;
+    int before = 0;
+    if (turn != Turn.AT_ONCE) {
+      ahead = start(Kind.CALL, Threads.PLATFORM, flights, aheadsWork);
+      aheadsWork.awaitBegun();
+      before = 1;
+    }
+    CompletableFuture<Object> stage = new CompletableFuture<>();
+    GatedWork work =
+        GatedWork.function(key -> {
+          awaitUninterruptibly(aboard);
+          return switch (mishap) {
+            case NULL_STAGE -> null;
+            case CANCELLED_STAGE, FAILED_STAGE -> stage;
+            default -> throw GatedWork.<RuntimeException>sneaky(own);
+          };
+        });
+    List<Caller> all = new ArrayList<>();
+    all.add(start(mishap.kind, Threads.PLATFORM, flights, work));
+    awaitCallers(flights, before + 1);
+    GatedWork unused = gated();
+    for (Kind kind : Kind.values()) {
+      all.add(start(kind, Threads.PLATFORM, flights, unused));
+      awaitCallers(flights, before + all.size());
+    }
+    switch (turn) {
+      case AS_HEIR -> aheadsWork.fails(new InterruptedException("the leader's own"));
+      case AFTER_ANOTHER -> aheadsWork.returns("ahead");
+      default -> assertThat(ahead).isNull();
+    }
+    awaitCallers(flights, all.size());
+    if (mishap.isDrop()) {
+      await(() -> !dropped.isEmpty());
+      dropped.clear();
+    }
+    aboard.countDown();
+    switch (mishap) {
+      case CANCELLED_STAGE -> stage.cancel(true);
+      case FAILED_STAGE -> stage.completeExceptionally(own);
+      default -> assertThat(stage).isNotDone();
+    }
+    await(() -> {
+      if (mishap.isDrop()) {
+        dropped.clear();
+        System.gc();
+      }
+      return all.stream().allMatch(Caller::hasEnded);
+    });
+    List<Throwable> failures = new ArrayList<>();
+    for (Caller caller : all) {
+      failures.add(caller.failure());
+    }
+    assertThat(failures).hasSize(6).allMatch(failure -> failure == failures.get(0));
+    switch (mishap) {
+      case NULL_STAGE -> assertThat(failures.get(0)).isInstanceOf(NullPointerException.class);
+      case CANCELLED_STAGE -> assertThat(failures.get(0)).isInstanceOf(CancellationException.class);
+      case DROPPED_WORK, DROPPED_TIMED_WORK ->
+          assertThat(failures.get(0)).isInstanceOf(RejectedExecutionException.class);
+      default -> assertThat(failures.get(0)).isSameAs(own);
+    }
+    assertThat(unused.executions()).isZero();
+    assertThat(flights.inFlight()).isEmpty();
+    assertThat(flights.call(KEY, key -> "anew")).isEqualTo("anew");
+  }
+
+  private static void awaitUninterruptibly(CountDownLatch latch) {
+    try {
+      Contract.await(latch, "all to be aboard");
+    } catch (InterruptedException unexpected) {
+      throw new AssertionError(unexpected);
     }
   }
 
@@ -207,7 +352,7 @@ public abstract class LandingContract extends Contract {
       this.flights = instance(options -> options.freshness(like.freshness()));
       this.work =
           () -> {
-            LandingContract.await(go.get(), "all to be aboard");
+            Contract.await(go.get(), "all to be aboard");
             return work.perform();
           };
     }

@@ -1,6 +1,7 @@
 package io.singleflight.contract;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assumptions.assumeThat;
 
 import io.singleflight.Freshness;
 import io.singleflight.InFlight;
@@ -8,13 +9,12 @@ import io.singleflight.SingleFlight;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
-import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** P3: freshness {@code NEXT}. */
@@ -123,30 +123,32 @@ public abstract class NextContract extends Contract {
   }
 
   /** The value is the tick at which its execution began; a call's must be later than its own. */
-  @Test
-  void anyCall_amongManyThatComeAndGo_getsAnExecutionThatBeganAfterIt() throws Exception {
+  @ParameterizedTest
+  @EnumSource(Threads.class)
+  void anyCall_amongManyThatComeAndGo_getsAnExecutionThatBeganAfterIt(Threads threads)
+      throws Exception {
+    assumeThat(Threads.available()).contains(threads);
     SingleFlight<Object, Object> flights = flights();
     AtomicLong clock = new AtomicLong();
     AtomicInteger running = new AtomicInteger();
-    ExecutorService threads = threads();
-    List<Future<?>> all = new ArrayList<>();
+    List<Future<Object>> all = new ArrayList<>();
     for (int i = 0; i < 6; i++) {
       SplittableRandom random = new SplittableRandom(i);
       all.add(
-          threads.submit(() -> {
-            for (int call = 0; call < 3000; call++) {
-              long began = clock.incrementAndGet();
-              Object value =
-                  random.nextBoolean()
-                      ? flights.call(KEY, key -> execute(clock, running))
-                      : flights.submit(KEY, key -> execute(clock, running)).get();
-              assertThat((Long) value).isGreaterThan(began);
-            }
-            return null;
-          }));
+          on(
+              threads,
+              () -> {
+                for (int each = 0; each < 3000; each++) {
+                  Kind kind = Kind.values()[random.nextInt(Kind.values().length)];
+                  long began = clock.incrementAndGet();
+                  Object value = call(flights, kind, KEY, () -> execute(clock, running));
+                  assertThat((Long) value).as("%s", kind).isGreaterThan(began);
+                }
+                return "done";
+              }));
     }
-    for (Future<?> each : all) {
-      each.get(60, TimeUnit.SECONDS);
+    for (Future<Object> each : all) {
+      assertThat(each.get(60, TimeUnit.SECONDS)).isEqualTo("done");
     }
   }
 
