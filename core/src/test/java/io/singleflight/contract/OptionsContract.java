@@ -257,6 +257,41 @@ public abstract class OptionsContract extends Contract {
     }
   }
 
+  // The age up to which flights are joined
+
+  @ParameterizedTest
+  @MethodSource(Case.RUNNING)
+  void maxJoinAge_exceeded_startsANewFlightAndTheOldOneGoesOn(Case like) throws Exception {
+    SingleFlight<Object, Object> flights =
+        instance(options -> options.maxJoinAge(Duration.ofNanos(1)));
+    GatedWork stuck = gated();
+    Caller old = start(like.leader(), like.threads(), flights, stuck);
+    stuck.awaitBegun();
+    awaitThat(() ->
+        assertThat(flights.inFlight().get(0).age()).isGreaterThan(Duration.ofMillis(1)));
+    GatedWork pending = gated();
+    Caller newer = start(like.follower(), like.threads(), flights, pending);
+    pending.awaitBegun();
+    assertThat(flights.inFlight()).singleElement().extracting(InFlight::callers).isEqualTo(1);
+    stuck.returns("old");
+    assertThat(old.value()).isEqualTo("old");
+    assertThat(flights.inFlight()).hasSize(1);
+    pending.returns("newer");
+    assertThat(newer.value()).isEqualTo("newer");
+  }
+
+  @ParameterizedTest
+  @MethodSource(Case.RUNNING)
+  void maxJoinAge_notReached_isJoined(Case like) throws Exception {
+    Scene scene = new Scene(like, 2, gated(), options -> options.maxJoinAge(Duration.ofDays(1)));
+    scene.leadersWork.returns("shared");
+    assertThat(scene.leader.value()).isEqualTo("shared");
+    for (Caller follower : scene.followers) {
+      assertThat(follower.value()).isEqualTo("shared");
+    }
+    assertThat(scene.followersExecutions()).isZero();
+  }
+
   @Test
   void maxFollowers_zero_refusesTheFirst() throws Exception {
     SingleFlight<Object, Object> flights = instance(options -> options.maxFollowers(0));
