@@ -44,8 +44,7 @@ class DefaultExecutorTest {
   }
 
   @Test
-  void submitAndTimedCall_noExecutorGiven_runOnVirtualThreadsWhereTheJvmHasThem()
-      throws Exception {
+  void submitAndTimedCall_noExecutorGiven_runOnVirtualThreadsWhereTheJvmHasThem() throws Exception {
     Set<Thread> seen = new HashSet<>();
     for (int i = 0; i < 10; i++) {
       seen.add(flights.submit("a", DefaultExecutorTest::here).get());

@@ -43,8 +43,9 @@ class HerdTest {
                     }));
               }
               await()
-                  .until(() -> threads.stream().allMatch(HerdTest::waits)
-                      && flights.inFlight().get(0).callers() == 1 + followers);
+                  .until(() ->
+                      threads.stream().allMatch(HerdTest::waits)
+                          && flights.inFlight().get(0).callers() == 1 + followers);
               return "landed";
             });
     long wokenByTheLeader = threads.stream().filter(thread -> !waits(thread)).count();

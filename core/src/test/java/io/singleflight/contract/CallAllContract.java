@@ -14,11 +14,12 @@ import java.util.Queue;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Future;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -270,27 +271,22 @@ public abstract class CallAllContract extends Contract {
     assertThat(scene.asked).isEmpty();
   }
 
-  @Test
-  void callAll_interruptedWhileItWaits_leavesAllThatItJoined() throws Exception {
-    SingleFlight<Object, Object> flights = instance();
+  @ParameterizedTest
+  @MethodSource(Case.MODES)
+  void callAll_interruptedWhileItWaits_leavesAllThatItJoined(Case like) throws Exception {
+    SingleFlight<Object, Object> flights = instance(options -> options.freshness(like.freshness()));
     GatedWork a = gated();
     GatedWork b = gated();
-    Caller first = start(Kind.SUBMIT, Threads.PLATFORM, flights, "a", a);
-    Caller second = start(Kind.SUBMIT, Threads.PLATFORM, flights, "b", b);
-    awaitCallers(flights, 2);
-    CompletableFuture<Throwable> thrown = new CompletableFuture<>();
-    Thread batch =
-        Threads.PLATFORM.start(() -> {
-          try {
-            flights.callAll(List.of("a", "b"), keys -> Map.of());
-            thrown.complete(new TimeoutException("it did not wait"));
-          } catch (InterruptedException expected) {
-            thrown.complete(expected);
-          }
-        });
+    Caller first = start(Kind.SUBMIT, like.threads(), flights, "a", a);
+    Caller second = start(Kind.SUBMIT, like.threads(), flights, "b", b);
+    a.awaitBegun();
+    b.awaitBegun();
+    FutureTask<?> batch =
+        new FutureTask<>(() -> flights.callAll(List.of("a", "b"), keys -> Map.of()));
+    Thread thread = like.threads().start(batch);
     awaitCallers(flights, 4);
-    batch.interrupt();
-    assertThat(thrown.get(20, TimeUnit.SECONDS)).isInstanceOf(InterruptedException.class);
+    thread.interrupt();
+    assertThatThrownBy(() -> got(batch)).hasCauseInstanceOf(InterruptedException.class);
     awaitCallers(flights, 2);
     a.returns(1);
     b.returns(2);
@@ -298,29 +294,76 @@ public abstract class CallAllContract extends Contract {
     assertThat(second.value()).isEqualTo(2);
   }
 
-  @Test
-  void callAll_interruptedAsLeader_handsEachKeyOff() throws Exception {
-    SingleFlight<Object, Object> flights = instance();
+  /** In NEXT the batch waits in line for each key, and performs the first alone. */
+  @ParameterizedTest
+  @MethodSource(Case.MODES)
+  void callAll_interruptedAsLeader_handsEachKeyOff(Case like) throws Exception {
+    SingleFlight<Object, Object> flights = instance(options -> options.freshness(like.freshness()));
+    GatedWork aheadsWork = gated();
+    int before = 0;
+    if (like.freshness() == Freshness.NEXT) {
+      start(Kind.CALL, Threads.PLATFORM, flights, "a", aheadsWork);
+      start(Kind.CALL, Threads.PLATFORM, flights, "b", aheadsWork);
+      awaitCallers(flights, 2);
+      before = 2;
+    }
     CompletableFuture<Thread> performing = new CompletableFuture<>();
-    Future<?> batch =
-        threads()
-            .submit(() ->
-                flights.callAll(
-                    List.of("a", "b"),
-                    keys -> {
-                      performing.complete(Thread.currentThread());
-                      new java.util.concurrent.CountDownLatch(1).await();
-                      return Map.of();
-                    }));
-    Thread thread = performing.get();
-    Caller a = start(Kind.CALL, Threads.PLATFORM, flights, "a", GatedWork.returning(1));
-    Caller b = start(Kind.SUBMIT, Threads.PLATFORM, flights, "b", GatedWork.returning(2));
-    awaitCallers(flights, 4);
+    FutureTask<?> batch =
+        new FutureTask<>(() ->
+            flights.callAll(
+                List.of("a", "b"),
+                keys -> {
+                  performing.complete(Thread.currentThread());
+                  new CountDownLatch(1).await();
+                  return Map.of();
+                }));
+    Thread thread = like.threads().start(batch);
+    awaitCallers(flights, before + 2);
+    await(() -> thread.getState() == Thread.State.WAITING);
+    Caller a = start(Kind.CALL, like.threads(), flights, "a", GatedWork.returning(1));
+    Caller b = start(Kind.SUBMIT, like.threads(), flights, "b", GatedWork.returning(2));
+    awaitCallers(flights, before + 4);
+    aheadsWork.returns("ahead");
+    assertThat(got(performing)).isSameAs(thread);
     thread.interrupt();
     assertThat(a.value()).isEqualTo(1);
     assertThat(b.value()).isEqualTo(2);
-    assertThatThrownBy(() -> batch.get(20, TimeUnit.SECONDS))
-        .hasCauseInstanceOf(InterruptedException.class);
+    assertThatThrownBy(() -> got(batch)).hasCauseInstanceOf(InterruptedException.class);
+  }
+
+  /** In NEXT a batch leads at once only what is not in flight: the rest it performs in its turn. */
+  @ParameterizedTest
+  @MethodSource(Case.MODES)
+  void callAll_inNext_performsWhatWasInFlightWhenItsTurnComes(Case like) throws Exception {
+    SingleFlight<Object, Object> flights = instance(options -> options.freshness(Freshness.NEXT));
+    GatedWork running = gated();
+    Caller ahead = start(Kind.CALL, like.threads(), flights, "running", running);
+    running.awaitBegun();
+    Queue<Set<Object>> asked = new ConcurrentLinkedQueue<>();
+    FutureTask<Map<Object, Object>> batch =
+        new FutureTask<>(() ->
+            flights.callAll(
+                List.of("running", "free"),
+                keys -> {
+                  asked.add(Set.copyOf(keys));
+                  return keys.contains("free") ? Map.of("free", 1) : Map.of();
+                }));
+    Thread thread = like.threads().start(batch);
+    await(() -> asked.size() == 1);
+    awaitCallers(flights, 2);
+    await(() -> thread.getState() == Thread.State.WAITING);
+    List<Caller> sharing = new ArrayList<>();
+    for (Kind kind : Kind.values()) {
+      sharing.add(start(kind, like.threads(), flights, "running", gated()));
+      awaitCallers(flights, 2 + sharing.size());
+    }
+    running.returns("stale");
+    assertThat(ahead.value()).isEqualTo("stale");
+    for (Caller caller : sharing) {
+      assertThat(caller.value()).as("absent from the batch").isNull();
+    }
+    assertThat(got(batch)).containsExactly(Map.entry("free", 1));
+    assertThat(asked).containsExactly(Set.of("free"), Set.of("running"));
   }
 
   /** The key is compared once when the batch looks it up, and again when it is registered. */

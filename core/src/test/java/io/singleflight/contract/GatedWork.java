@@ -19,30 +19,39 @@ final class GatedWork {
   private final AtomicInteger executions = new AtomicInteger();
   private final boolean stubborn;
   private final Function<Object, CompletionStage<Object>> function;
+  private final Contract.Body body;
 
   volatile Thread thread;
   volatile Object key;
   volatile CompletableFuture<Object> stage;
 
-  private GatedWork(boolean stubborn, Function<Object, CompletionStage<Object>> function) {
+  private GatedWork(
+      boolean stubborn,
+      Function<Object, CompletionStage<Object>> function,
+      Contract.Body body) {
     this.stubborn = stubborn;
     this.function = function;
+    this.body = body;
   }
 
   static GatedWork gated() {
-    return new GatedWork(false, null);
+    return new GatedWork(false, null, null);
   }
 
   /** A work that does not end when it is interrupted or cancelled. */
   static GatedWork stubborn() {
-    return new GatedWork(true, null);
+    return new GatedWork(true, null, null);
   }
 
   /** A work for {@code callAsync} that is this function. */
   static GatedWork function(Function<Object, CompletionStage<Object>> function) {
-    return new GatedWork(false, function);
+    return new GatedWork(false, function, null);
   }
 
+  /** A work that does this on the thread that performs it, whatever the kind, and has no gate. */
+  static GatedWork doing(Contract.Body body) {
+    return new GatedWork(false, null, body);
+  }
 
   static GatedWork returning(Object value) {
     GatedWork work = gated();
@@ -82,6 +91,9 @@ final class GatedWork {
 
   Object perform(Object calledWith) {
     begin(calledWith);
+    if (body != null) {
+      return performBody();
+    }
     while (!gate.isDone()) {
       try {
         gate.handle((value, failure) -> null).get();
@@ -101,12 +113,23 @@ final class GatedWork {
     return gate.join();
   }
 
+  private Object performBody() {
+    try {
+      return body.perform();
+    } catch (Exception failure) {
+      throw sneaky(failure);
+    }
+  }
+
   CompletionStage<Object> performAsync(Object calledWith) {
     CompletableFuture<Object> own = new CompletableFuture<>();
     stage = own;
     begin(calledWith);
     if (function != null) {
       return function.apply(calledWith);
+    }
+    if (body != null) {
+      return CompletableFuture.completedFuture(performBody());
     }
     gate.whenComplete((value, failure) -> {
       if (failure == null) {

@@ -113,12 +113,10 @@ public abstract class IsolationContract extends Contract {
   @ParameterizedTest
   @MethodSource("io.singleflight.contract.IsolationContract#completions")
   void future_completedByItsCaller_leavesAndReachesNobodyElse(
-      Case like, String how, Consumer<CompletableFuture<Object>> complete) throws Exception {
+      Case like, boolean leaders, String how, Consumer<CompletableFuture<Object>> complete)
+      throws Exception {
     Scene scene = new Scene(like, 2, gated());
-    List<Caller> futures = new ArrayList<>(scene.followers);
-    futures.add(scene.leader);
-    futures.removeIf(each -> each.kind.blocks());
-    Caller leaver = futures.get(0);
+    Caller leaver = leaders ? scene.leader : scene.followers.get(0);
     complete.accept(leaver.future());
     awaitCallers(scene.flights, 2);
     leaver.end();
@@ -138,10 +136,13 @@ public abstract class IsolationContract extends Contract {
         .filter(like -> like.leader() == like.follower() || like.leader() == Kind.CALL)
         .filter(like -> !like.follower().blocks())
         .flatMap(like ->
-            ways.entrySet().stream()
-                .map(way ->
-                    org.junit.jupiter.params.provider.Arguments.of(
-                        like, way.getKey(), way.getValue())));
+            Stream.of(false, true)
+                .filter(leaders -> !(leaders && like.leader().blocks()))
+                .flatMap(leaders ->
+                    ways.entrySet().stream()
+                        .map(way ->
+                            org.junit.jupiter.params.provider.Arguments.of(
+                                like, leaders, way.getKey(), way.getValue()))));
   }
 
   private static Map<String, Consumer<CompletableFuture<Object>>> waysToComplete() {
@@ -372,35 +373,27 @@ public abstract class IsolationContract extends Contract {
   }
 
   /** The interrupt flag alone makes a failure the leader's own. */
-  @Test
-  void leader_failsWithItsFlagSet_handsOffAndKeepsTheFlag() throws Exception {
-    SingleFlight<Object, Object> flights = instance();
+  @ParameterizedTest
+  @MethodSource(Case.LEADERS)
+  void leader_failsWithItsFlagSet_handsOffAndKeepsTheFlag(Case like) throws Exception {
+    IllegalStateException own = new IllegalStateException("no cause");
     CountDownLatch fail = new CountDownLatch(1);
-    CompletableFuture<Boolean> flag = new CompletableFuture<>();
-    ExecutorService threads = threads();
-    Future<?> leader =
-        threads.submit(() -> {
-          try {
-            flights.call(
-                KEY,
-                key -> {
-                  fail.await();
-                  Thread.currentThread().interrupt();
-                  throw new IllegalStateException("no cause");
-                });
-          } catch (IllegalStateException expected) {
-            flag.complete(Thread.interrupted());
-          }
-          return null;
-        });
-    awaitCallers(flights, 1);
-    Caller follower =
-        start(Kind.CALL, Threads.PLATFORM, flights, GatedWork.returning("follower's"));
-    awaitCallers(flights, 2);
+    Scene scene =
+        new Scene(
+            like,
+            1,
+            GatedWork.doing(() -> {
+              Contract.await(fail, "the follower to come aboard");
+              Thread.currentThread().interrupt();
+              throw own;
+            }));
+    scene.followersWouldReturn("follower's");
     fail.countDown();
-    leader.get(60, TimeUnit.SECONDS);
-    assertThat(flag.get()).isTrue();
-    assertThat(follower.value()).isEqualTo("follower's");
+    assertThat(scene.leader.failure()).isSameAs(own);
+    assertThat(scene.followers.get(0).value()).isEqualTo("follower's");
+    if (like.leader().performsOnItsOwnThread()) {
+      assertThat(scene.leader.end().interrupted()).isTrue();
+    }
   }
 
   // Abandonment
@@ -503,6 +496,44 @@ public abstract class IsolationContract extends Contract {
       await(begun, "the work to begin");
       future.cancel(true);
       assertThat(one.submit(() -> Thread.currentThread().isInterrupted()).get()).isFalse();
+    }
+  }
+
+  /** The same for a caller that performs as an heir, or in NEXT when its turn has come. */
+  @ParameterizedTest
+  @MethodSource(Case.LEAVABLE_LEADERS)
+  void allLeave_whoseTurnHasCome_theInterruptIsClearedBeforeTheThreadGoesBack(Case like)
+      throws Exception {
+    ExecutorService one = singleThread();
+    SingleFlight<Object, Object> flights =
+        instance(options -> options.freshness(like.freshness()).executor(one));
+    for (int round = 0; round < 40; round++) {
+      boolean swallows = round % 2 == 0;
+      GatedWork aheadsWork = gated();
+      Caller ahead = start(Kind.CALL, Threads.PLATFORM, flights, aheadsWork);
+      aheadsWork.awaitBegun();
+      GatedWork work =
+          GatedWork.doing(() -> {
+            while (!Thread.currentThread().isInterrupted()) {
+              Thread.onSpinWait();
+            }
+            if (swallows) {
+              return null;
+            }
+            throw new IllegalStateException("interrupted, flag set");
+          });
+      Caller last = start(like.leader(), like.threads(), flights, work);
+      awaitCallers(flights, 2);
+      if (like.freshness() == Freshness.NEXT) {
+        aheadsWork.returns("ahead");
+      } else {
+        ahead.leave();
+      }
+      work.awaitBegun();
+      last.leave();
+      last.failure();
+      assertThat(got(one.submit(() -> Thread.currentThread().isInterrupted()))).isFalse();
+      assertThat(work.thread).isNotSameAs(last.thread());
     }
   }
 

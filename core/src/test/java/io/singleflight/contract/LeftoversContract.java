@@ -97,14 +97,18 @@ public abstract class LeftoversContract extends Contract {
     Caller leader = start(like.leader(), like.threads(), flights, stuck);
     stuck.awaitBegun();
     List<WeakReference<Object>> references = new ArrayList<>();
-    landBehind(like, flights, references, () -> {
-      if (forgotten) {
-        assertThat(flights.forget(KEY)).isTrue();
-      } else {
-        leader.leave();
-        leader.failure();
-      }
-    });
+    landBehind(
+        like,
+        flights,
+        references,
+        () -> {
+          if (forgotten) {
+            assertThat(flights.forget(KEY)).isTrue();
+          } else {
+            leader.leave();
+            leader.failure();
+          }
+        });
     landBehind(like, flights, references, () -> {});
     await(() -> {
       System.gc();

@@ -169,7 +169,8 @@ public abstract class ListenerContract extends Contract {
                 .executor(task -> {
                   tasks.add(task);
                   if (open.get()) {
-                    executor.execute(() -> Optional.ofNullable(tasks.poll()).ifPresent(Runnable::run));
+                    executor.execute(
+                        () -> Optional.ofNullable(tasks.poll()).ifPresent(Runnable::run));
                   }
                 }));
     List<String> expected =
@@ -269,12 +270,8 @@ public abstract class ListenerContract extends Contract {
   void listener_thatThrows_isLoggedOnceAndChangesNothing(Case like) throws Exception {
     Broken broken = new Broken();
     Queue<LogRecord> logged = new ConcurrentLinkedQueue<>();
-    whileLogging(
-        handler(logged::add), () -> allHappens(like, options -> options.listener(broken)));
-    assertThat(logged)
-        .singleElement()
-        .extracting(LogRecord::getThrown)
-        .isSameAs(broken.failure);
+    whileLogging(handler(logged::add), () -> allHappens(like, options -> options.listener(broken)));
+    assertThat(logged).singleElement().extracting(LogRecord::getThrown).isSameAs(broken.failure);
   }
 
   @ParameterizedTest
@@ -286,9 +283,7 @@ public abstract class ListenerContract extends Contract {
           logged.incrementAndGet();
           throw new IllegalStateException("logger");
         }),
-        () ->
-            allHappens(
-                like, options -> options.listener(new Broken()).listener(new Broken())));
+        () -> allHappens(like, options -> options.listener(new Broken()).listener(new Broken())));
     assertThat(logged).hasValue(2);
   }
 

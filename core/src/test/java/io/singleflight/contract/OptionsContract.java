@@ -267,8 +267,8 @@ public abstract class OptionsContract extends Contract {
     GatedWork stuck = gated();
     Caller old = start(like.leader(), like.threads(), flights, stuck);
     stuck.awaitBegun();
-    awaitThat(() ->
-        assertThat(flights.inFlight().get(0).age()).isGreaterThan(Duration.ofMillis(1)));
+    awaitThat(
+        () -> assertThat(flights.inFlight().get(0).age()).isGreaterThan(Duration.ofMillis(1)));
     GatedWork pending = gated();
     Caller newer = start(like.follower(), like.threads(), flights, pending);
     pending.awaitBegun();

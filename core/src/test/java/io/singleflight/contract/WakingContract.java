@@ -3,6 +3,7 @@ package io.singleflight.contract;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.singleflight.FlightListener;
+import io.singleflight.Freshness;
 import io.singleflight.SingleFlight;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -53,11 +54,21 @@ public abstract class WakingContract extends Contract {
     }
   }
 
+  /** All sizes for one kind of leader, and for the others those where it matters. */
   static Stream<Arguments> herds() {
-    return Arrays.stream(Busy.values())
-        .flatMap(busy ->
-            IntStream.of(1, 2, 3, 4, 5, 6, 8, 9, 14, 15, 16, 17, 18, 20, 21, 22, 40)
-                .mapToObj(followers -> Arguments.of(followers, busy)));
+    Case common = new Case(Kind.CALL, Kind.CALL, Freshness.RUNNING, Threads.PLATFORM);
+    return Stream.concat(
+        Arrays.stream(Busy.values())
+            .flatMap(busy ->
+                IntStream.of(1, 2, 3, 4, 5, 6, 8, 9, 14, 15, 16, 17, 18, 20, 21, 22, 40)
+                    .mapToObj(followers -> Arguments.of(common, followers, busy))),
+        Case.leaders()
+            .filter(like -> like.threads() == Threads.PLATFORM && !like.equals(common))
+            .flatMap(like ->
+                Stream.of(Busy.NOBODY, Busy.EVERY_SECOND)
+                    .flatMap(busy ->
+                        IntStream.of(1, 15, 16, 17, 40)
+                            .mapToObj(followers -> Arguments.of(like, followers, busy)))));
   }
 
   private final AtomicInteger held = new AtomicInteger();
@@ -87,20 +98,29 @@ public abstract class WakingContract extends Contract {
   /** The busy: by turns a caller whose listener is slow, and a batch that waits for another key. */
   @ParameterizedTest
   @MethodSource("herds")
-  void landing_herdOfAnySize_wakesAllWhoWait(int followers, Busy busy) throws Exception {
-    SingleFlight<Object, Object> flights = instance(options -> options.listener(listener));
+  void landing_herdOfAnySize_wakesAllWhoWait(Case like, int followers, Busy busy)
+      throws Exception {
+    SingleFlight<Object, Object> flights =
+        instance(options -> options.freshness(like.freshness()).listener(listener));
     GatedWork elsewhere = gated();
+    GatedWork aheadsWork = gated();
     GatedWork work = gated();
     start(Kind.CALL, Threads.PLATFORM, flights, ELSEWHERE, elsewhere);
-    Caller leader = start(Kind.CALL, Threads.PLATFORM, flights, work);
     elsewhere.awaitBegun();
-    work.awaitBegun();
+    int aboard = 1;
+    if (like.freshness() == Freshness.NEXT) {
+      start(Kind.CALL, Threads.PLATFORM, flights, aheadsWork);
+      aheadsWork.awaitBegun();
+      aboard++;
+    }
+    Caller leader = start(like.leader(), like.threads(), flights, work);
+    awaitCallers(flights, ++aboard);
+    leader.awaitParked();
     List<Threads> threads = Threads.available();
     ExecutorService batchThreads = threads();
     List<Caller> waiting = new ArrayList<>();
     List<Caller> slow = new ArrayList<>();
     List<Future<Map<Object, Object>>> batches = new ArrayList<>();
-    int aboard = 2;
     for (int i = 0; i < followers; i++) {
       Threads on = threads.get(i % threads.size());
       aboard++;
@@ -121,6 +141,8 @@ public abstract class WakingContract extends Contract {
         awaitCallers(flights, aboard);
       }
     }
+    aheadsWork.returns("ahead");
+    work.awaitBegun();
     work.returns("landed");
     assertThat(leader.value()).isEqualTo("landed");
     for (Caller caller : waiting) {
