@@ -26,9 +26,7 @@ final class GatedWork {
   volatile CompletableFuture<Object> stage;
 
   private GatedWork(
-      boolean stubborn,
-      Function<Object, CompletionStage<Object>> function,
-      Contract.Body body) {
+      boolean stubborn, Function<Object, CompletionStage<Object>> function, Contract.Body body) {
     this.stubborn = stubborn;
     this.function = function;
     this.body = body;

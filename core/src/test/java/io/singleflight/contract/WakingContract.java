@@ -98,8 +98,7 @@ public abstract class WakingContract extends Contract {
   /** The busy: by turns a caller whose listener is slow, and a batch that waits for another key. */
   @ParameterizedTest
   @MethodSource("herds")
-  void landing_herdOfAnySize_wakesAllWhoWait(Case like, int followers, Busy busy)
-      throws Exception {
+  void landing_herdOfAnySize_wakesAllWhoWait(Case like, int followers, Busy busy) throws Exception {
     SingleFlight<Object, Object> flights =
         instance(options -> options.freshness(like.freshness()).listener(listener));
     GatedWork elsewhere = gated();
