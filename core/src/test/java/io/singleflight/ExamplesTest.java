@@ -14,6 +14,7 @@ import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
@@ -83,6 +84,43 @@ class ExamplesTest {
       customerByName(key);
       throw new IOException("no such table");
     }
+  }
+
+  // example
+  class Customers {
+    private final SingleFlight<String, Customer> flights = SingleFlight.create();
+
+    Customer find(String name) throws InterruptedException {
+      return flights.call(name, this::query); // a thousand callers, one query
+    }
+
+    private Customer query(String name) throws InterruptedException {
+      return database.customerByName(name);
+    }
+  }
+
+  // end
+
+  @Test
+  void call_fromAThousandThreads_queriesOnce() throws Exception {
+    Customers customers = new Customers();
+    database.hold();
+    List<FutureTask<Customer>> callers = new ArrayList<>();
+    for (int i = 0; i < 1000; i++) {
+      FutureTask<Customer> caller = new FutureTask<>(() -> customers.find("ada"));
+      callers.add(caller);
+      Thread thread = new Thread(caller);
+      thread.setDaemon(true);
+      thread.start();
+    }
+    await()
+        .until(
+            () -> customers.flights.inFlight().stream().mapToInt(InFlight::callers).sum() == 1000);
+    database.open();
+    for (FutureTask<Customer> caller : callers) {
+      assertThat(caller.get()).isEqualTo(new Customer("ada", 1));
+    }
+    assertThat(database.queries).hasValue(1);
   }
 
   @Test

@@ -25,6 +25,7 @@ class GuaranteesDocTest {
 
   private static final Path ROOT = Path.of("").toAbsolutePath().getParent();
   private static final Path GUARANTEES = ROOT.resolve("docs/guarantees.md");
+  private static final Path README = ROOT.resolve("README.md");
   private static final Path MAIN = ROOT.resolve("core/src/main/java");
 
   private static final Pattern PROMISE = Pattern.compile("(?m)^## (P\\d+)\\b");
@@ -66,9 +67,11 @@ class GuaranteesDocTest {
     EXAMPLE
         .matcher(read(examples))
         .results()
-        .forEach(region -> compiled.add(region.group(1).stripIndent().strip()));
+        .forEach(region -> compiled.add(region.group(1).stripTrailing().stripIndent()));
 
-    List<String> shown = new ArrayList<>(codeOf(MARKDOWN_CODE, read(GUARANTEES)));
+    List<String> shown = new ArrayList<>(codeOf(MARKDOWN_CODE, read(README)));
+    assertThat(shown).as("examples of the README").isNotEmpty();
+    shown.addAll(codeOf(MARKDOWN_CODE, read(GUARANTEES)));
     for (Path source : files(MAIN, ".java")) {
       String javadoc = read(source).replaceAll("(?m)^ *\\* ?", "");
       shown.addAll(codeOf(JAVADOC_CODE, javadoc));
@@ -80,7 +83,10 @@ class GuaranteesDocTest {
 
   @Test
   void links_ofTheDocumentation_leadSomewhere() {
-    for (Path page : files(ROOT.resolve("docs"), ".md")) {
+    List<Path> pages = new ArrayList<>(files(ROOT.resolve("docs"), ".md"));
+    pages.add(README);
+    pages.add(ROOT.resolve("CONTRIBUTING.md"));
+    for (Path page : pages) {
       assertThat(LINK.matcher(read(page)).results().map(link -> link.group(1)))
           .as("links of %s", page)
           .allSatisfy(link -> assertThat(page.resolveSibling(link)).exists());
@@ -107,7 +113,7 @@ class GuaranteesDocTest {
 
   private boolean exists(MatchResult test) {
     String method = test.group(2);
-    Pattern declaration = Pattern.compile("\\bvoid " + method + "\\(");
+    Pattern declaration = Pattern.compile("\\bvoid " + method + "\\(|\\bclass " + method + "\\b");
     return Stream.of("core/src/test/java", "verification/src")
         .map(ROOT::resolve)
         .filter(Files::isDirectory)

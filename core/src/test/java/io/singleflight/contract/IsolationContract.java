@@ -18,6 +18,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.CyclicBarrier;
+import java.util.concurrent.Executor;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
@@ -473,29 +474,69 @@ public abstract class IsolationContract extends Contract {
     assertThat(scene.followersExecutions()).isZero();
   }
 
+  /**
+   * One thread, and whether it was interrupted when a task had ended: its pool would clear that.
+   */
+  private final class OneThread implements Executor {
+    private final ExecutorService one = singleThread();
+    private final Queue<Boolean> flags = new ConcurrentLinkedQueue<>();
+
+    @Override
+    public void execute(Runnable task) {
+      one.execute(() -> {
+        task.run();
+        flags.add(Thread.currentThread().isInterrupted());
+      });
+    }
+
+    void assertNeverInterrupted() throws Exception {
+      got(one.submit(() -> null));
+      assertThat(flags).isNotEmpty().containsOnly(false);
+    }
+  }
+
+  private static GatedWork untilInterrupted(boolean swallows) {
+    return GatedWork.doing(() -> {
+      while (!Thread.currentThread().isInterrupted()) {
+        Thread.onSpinWait();
+      }
+      if (swallows) {
+        return null;
+      }
+      throw new IllegalStateException("interrupted, flag set");
+    });
+  }
+
+  /**
+   * A caller that leads at once, that performs as an heir, or in NEXT when its turn has come. A
+   * function that leads at once runs on its caller's thread, which cannot leave meanwhile.
+   */
   @ParameterizedTest
-  @ValueSource(booleans = {false, true})
-  void allLeave_theInterrupt_isClearedBeforeTheThreadGoesBack(boolean swallows) throws Exception {
-    ExecutorService one = singleThread();
-    SingleFlight<Object, Object> flights = instance(options -> options.executor(one));
-    for (int round = 0; round < 200; round++) {
-      CountDownLatch begun = new CountDownLatch(1);
-      CompletableFuture<Object> future =
-          flights.submit(
-              KEY,
-              key -> {
-                begun.countDown();
-                while (!Thread.currentThread().isInterrupted()) {
-                  Thread.onSpinWait();
-                }
-                if (swallows) {
-                  return null;
-                }
-                throw new IllegalStateException("interrupted, flag set");
-              });
-      await(begun, "the work to begin");
-      future.cancel(true);
-      assertThat(one.submit(() -> Thread.currentThread().isInterrupted()).get()).isFalse();
+  @MethodSource(Case.LEAVABLE_LEADERS)
+  void allLeave_theInterrupt_isClearedBeforeTheThreadGoesBack(Case like) throws Exception {
+    OneThread executor = new OneThread();
+    SingleFlight<Object, Object> flights =
+        instance(options -> options.freshness(like.freshness()).executor(executor));
+    for (int round = 0; round < 100; round++) {
+      boolean atOnce = round % 4 < 2 && like.leader() != Kind.CALL_ASYNC;
+      GatedWork aheadsWork = gated();
+      Caller ahead = null;
+      if (!atOnce) {
+        ahead = start(Kind.CALL, Threads.PLATFORM, flights, aheadsWork);
+        aheadsWork.awaitBegun();
+      }
+      GatedWork work = untilInterrupted(round % 2 == 0);
+      Caller last = start(like.leader(), like.threads(), flights, work);
+      awaitCallers(flights, atOnce ? 1 : 2);
+      if (ahead != null && like.freshness() == Freshness.NEXT) {
+        aheadsWork.returns("ahead");
+      } else if (ahead != null) {
+        ahead.leave();
+      }
+      work.awaitBegun();
+      last.leave();
+      last.failure();
+      executor.assertNeverInterrupted();
     }
   }
 
