@@ -540,44 +540,6 @@ public abstract class IsolationContract extends Contract {
     }
   }
 
-  /** The same for a caller that performs as an heir, or in NEXT when its turn has come. */
-  @ParameterizedTest
-  @MethodSource(Case.LEAVABLE_LEADERS)
-  void allLeave_whoseTurnHasCome_theInterruptIsClearedBeforeTheThreadGoesBack(Case like)
-      throws Exception {
-    ExecutorService one = singleThread();
-    SingleFlight<Object, Object> flights =
-        instance(options -> options.freshness(like.freshness()).executor(one));
-    for (int round = 0; round < 40; round++) {
-      boolean swallows = round % 2 == 0;
-      GatedWork aheadsWork = gated();
-      Caller ahead = start(Kind.CALL, Threads.PLATFORM, flights, aheadsWork);
-      aheadsWork.awaitBegun();
-      GatedWork work =
-          GatedWork.doing(() -> {
-            while (!Thread.currentThread().isInterrupted()) {
-              Thread.onSpinWait();
-            }
-            if (swallows) {
-              return null;
-            }
-            throw new IllegalStateException("interrupted, flag set");
-          });
-      Caller last = start(like.leader(), like.threads(), flights, work);
-      awaitCallers(flights, 2);
-      if (like.freshness() == Freshness.NEXT) {
-        aheadsWork.returns("ahead");
-      } else {
-        ahead.leave();
-      }
-      work.awaitBegun();
-      last.leave();
-      last.failure();
-      assertThat(got(one.submit(() -> Thread.currentThread().isInterrupted()))).isFalse();
-      assertThat(work.thread).isNotSameAs(last.thread());
-    }
-  }
-
   @Test
   void callAsync_abandonedWhileItsFunctionRuns_cancelsTheStage() throws Exception {
     SingleFlight<Object, Object> flights = instance();
