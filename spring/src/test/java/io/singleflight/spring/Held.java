@@ -3,6 +3,7 @@ package io.singleflight.spring;
 import static org.awaitility.Awaitility.await;
 
 import io.singleflight.InFlight;
+import java.time.Duration;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
@@ -10,6 +11,9 @@ import java.util.concurrent.atomic.AtomicInteger;
 
 /** What a method does in these tests: it is counted, and held until it may go on. */
 final class Held {
+
+  /* A watchdog, for machines that have much else to do: a herd takes its time to arrive. */
+  private static final Duration LONG = Duration.ofMinutes(2);
 
   final AtomicInteger begun = new AtomicInteger();
   final AtomicInteger interrupted = new AtomicInteger();
@@ -36,12 +40,12 @@ final class Held {
   }
 
   void awaitBegun(int invocations) {
-    await().untilAtomic(begun, org.hamcrest.Matchers.equalTo(invocations));
+    await().atMost(LONG).untilAtomic(begun, org.hamcrest.Matchers.equalTo(invocations));
   }
 
   /** Waits until so many callers are aboard the flights of an instance. */
   static void awaitCallers(SingleFlights instances, String name, int callers) {
-    await().until(() -> callers(instances, name) == callers);
+    await().atMost(LONG).until(() -> callers(instances, name) == callers);
   }
 
   static int callers(SingleFlights instances, String name) {

@@ -13,6 +13,7 @@ import java.sql.Connection;
 import java.sql.SQLException;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import javax.sql.DataSource;
 import org.junit.jupiter.api.Test;
@@ -23,7 +24,10 @@ import org.springframework.boot.test.web.server.LocalServerPort;
 
 @SpringBootTest(
     webEnvironment = WebEnvironment.RANDOM_PORT,
-    properties = "spring.datasource.hikari.maximum-pool-size=1")
+    properties = {
+      "spring.datasource.hikari.maximum-pool-size=1",
+      "spring.datasource.hikari.connection-timeout=120000"
+    })
 class ReportsApplicationTest {
 
   @Autowired Reports reports;
@@ -51,7 +55,7 @@ class ReportsApplicationTest {
     try (Connection held = database.getConnection()) {
       assertThat(held.isValid(1)).isTrue();
       herd = Stream.generate(() -> get("/reports/customer-1")).limit(100).toList();
-      await().until(() -> callers() == 100);
+      await().atMost(1, TimeUnit.MINUTES).until(() -> callers() == 100);
     }
     assertThat(herd).allSatisfy(one -> assertThat(one.join().body()).isEqualTo(alone.body()));
     assertThat(reports.queries() - before).isEqualTo(1);
