@@ -31,11 +31,7 @@ class RacesTest {
     String one = System.getProperty("race", "");
     long races = one.isEmpty() ? testsIn(Races.class) : 1;
     Run run = run("races", Races.class.getName() + "." + one, Form.LONG);
-    if (Form.LONG) {
-      assertThat(planned(run)).isPositive().matches(runs -> runs % races == 0);
-    } else {
-      assertThat(planned(run)).isEqualTo(races);
-    }
+    assertThat(planned(run)).isPositive().matches(runs -> runs % races == 0);
     assertThat(run.exitCode).as(run.output).isZero();
     System.out.println("jcstress: " + races + " races, " + verdicts(run));
   }
@@ -44,7 +40,7 @@ class RacesTest {
   void canaries_lost_areFlagged() throws Exception {
     for (Class<?> canary : RaceCanaries.class.getDeclaredClasses()) {
       Run run = run("canary", canary.getName().replace('$', '.'), false);
-      assertThat(planned(run)).isEqualTo(1);
+      assertThat(planned(run)).isPositive();
       assertThat(run.exitCode).as(run.output).isPositive();
       System.out.println("jcstress canary " + canary.getSimpleName() + ": " + verdicts(run));
     }

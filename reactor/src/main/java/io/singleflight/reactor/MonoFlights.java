@@ -120,14 +120,13 @@ public final class MonoFlights<K, V> {
       Function<? super K, ? extends Mono<? extends V>> work,
       BooleanSupplier leaderHasGone,
       ContextView context) {
+    // Not deferred: what it throws with its thread's interrupt flag set is the leader's own.
+    Mono<? extends V> found = requireNonNull(work.apply(key), "the Mono that the work returned");
+    if (leaderHasGone.getAsBoolean()) {
+      return CompletableFuture.failedFuture(new InterruptedException("cancelled by the leader"));
+    }
     Upstream<V> upstream = new Upstream<>();
-    Mono.<V>defer(
-            () -> {
-              Mono<? extends V> found = work.apply(key);
-              return leaderHasGone.getAsBoolean() ? Mono.error(new InterruptedException()) : found;
-            })
-        .contextWrite(context)
-        .subscribe(upstream);
+    found.contextWrite(context).subscribe(upstream);
     return upstream.stage;
   }
 

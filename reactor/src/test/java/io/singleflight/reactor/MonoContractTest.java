@@ -1,6 +1,7 @@
 package io.singleflight.reactor;
 
 import static java.util.Objects.requireNonNull;
+import static org.assertj.core.api.Assertions.assertThat;
 
 import io.singleflight.BatchWork;
 import io.singleflight.InFlight;
@@ -19,6 +20,8 @@ import io.singleflight.contract.NextContract;
 import io.singleflight.contract.OptionsContract;
 import io.singleflight.contract.SingleFlightFactory;
 import io.singleflight.contract.WakingContract;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Proxy;
 import java.time.Duration;
 import java.util.Collection;
 import java.util.List;
@@ -27,6 +30,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import org.junit.jupiter.api.Nested;
@@ -138,8 +142,33 @@ class MonoContractTest {
     public CompletableFuture<V> callAsync(
         K key, Function<? super K, ? extends CompletionStage<? extends V>> work) {
       requireNonNull(work, "work");
-      return new Subscriber<>(
-          MonoFlights.over(flights).call(key, mine -> monoOf(work.apply(mine))));
+      AtomicReference<Throwable> thrown = new AtomicReference<>();
+      CompletableFuture<V> future =
+          new Subscriber<>(
+              MonoFlights.over(noting(thrown)).call(key, mine -> monoOf(work.apply(mine))));
+      // A subscription throws nothing: its error signal has it.
+      if (thrown.get() instanceof RuntimeException refused) {
+        assertThat(future).isCompletedExceptionally();
+        throw refused;
+      }
+      return future;
+    }
+
+    /** Returns the flights, and notes what they throw. */
+    @SuppressWarnings("unchecked")
+    private SingleFlight<K, V> noting(AtomicReference<Throwable> thrown) {
+      return (SingleFlight<K, V>)
+          Proxy.newProxyInstance(
+              SingleFlight.class.getClassLoader(),
+              new Class<?>[] {SingleFlight.class},
+              (proxy, method, arguments) -> {
+                try {
+                  return method.invoke(flights, arguments);
+                } catch (InvocationTargetException failed) {
+                  thrown.set(failed.getCause());
+                  throw failed.getCause();
+                }
+              });
     }
 
     private static <V> Mono<V> monoOf(CompletionStage<? extends V> stage) {

@@ -213,7 +213,7 @@ class ContextsTest {
   }
 
   /**
-   * The thread that hands a flight off is the former leader's: its context is not the follower's.
+   * The thread that hands the follower's work over is the library's own, and has no context.
    */
   @Test
   void submit_handedOff_runsInTheFollowersContextOnlyIfTheWorkCarriesIt() throws Exception {
@@ -238,11 +238,11 @@ class ContextsTest {
               : flights.submit("a", this::load);
       leaveContext();
       toInterrupt.interrupt();
-      assertThat(follower.get()).isEqualTo(carried ? "zeta/zeta" : "acme/acme");
+      assertThat(follower.get()).isEqualTo(carried ? "zeta/zeta" : "null/null");
     }
   }
 
-  /** The thread that gives the waiting flight its turn is that of the flight ahead. */
+  /** The thread that hands a work over when its turn has come is the library's own. */
   @Test
   void submit_waitedItsTurn_runsInItsCallersContextOnlyIfTheWorkCarriesIt() throws Exception {
     for (boolean carried : new boolean[] {false, true}) {
@@ -269,7 +269,7 @@ class ContextsTest {
               : flights.submit("a", this::load);
       leaveContext();
       ahead.countDown();
-      assertThat(waiting.get()).isEqualTo(carried ? "zeta/zeta" : "acme/acme");
+      assertThat(waiting.get()).isEqualTo(carried ? "zeta/zeta" : "null/null");
     }
   }
 
