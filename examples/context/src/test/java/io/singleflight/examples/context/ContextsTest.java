@@ -212,9 +212,7 @@ class ContextsTest {
     assertThat(follower.get()).isEqualTo("got zeta/zeta in zeta/zeta");
   }
 
-  /**
-   * The thread that hands the follower's work over is the library's own, and has no context.
-   */
+  /** The thread that hands the follower's work over is the library's own, and has no context. */
   @Test
   void submit_handedOff_runsInTheFollowersContextOnlyIfTheWorkCarriesIt() throws Exception {
     for (boolean carried : new boolean[] {false, true}) {
