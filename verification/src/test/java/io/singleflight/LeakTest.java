@@ -35,6 +35,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.LongSupplier;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -118,8 +119,9 @@ class LeakTest {
       Switch executor = new Switch(pool);
       SingleFlight.Builder<Object, Object> options =
           SingleFlight.builder().executor(executor).freshness(freshness);
-      SingleFlight<Object, Object> fresh = options.build(System::nanoTime, standard);
-      SingleFlight<Object, Object> used = options.build(System::nanoTime, standard);
+      LongSupplier clock = System::nanoTime;
+      SingleFlight<Object, Object> fresh = options.build(clock, standard);
+      SingleFlight<Object, Object> used = options.build(clock, standard);
       for (int round = 0; calls.get() < CALLS; round++) {
         everyEnding(used, executor, round, calls);
       }
