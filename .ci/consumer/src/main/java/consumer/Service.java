@@ -66,7 +66,8 @@ public class Service {
       for (int i = 0; i < HERD; i++) {
         answers.add(CompletableFuture.supplyAsync(() -> orders.of("ada"), threads));
       }
-      while (waiting(registry) < HERD - 1) {
+      while (waiting(registry) < HERD - 1
+          && answers.stream().noneMatch(CompletableFuture::isDone)) {
         Thread.onSpinWait();
       }
       orders.answer();

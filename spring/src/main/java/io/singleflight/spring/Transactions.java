@@ -25,11 +25,16 @@ final class Transactions {
    */
   static void whenCommittedAndWhenCompleted(Runnable action) {
     if (PRESENT && TransactionSynchronizationManager.isSynchronizationActive()) {
-      TransactionSynchronizationManager.registerSynchronization(new AtEnd(action));
+      AtEnd.register(action);
     }
   }
 
+  /* A class of its own, which the JVM looks at only when there are transactions. */
   private record AtEnd(Runnable action) implements TransactionSynchronization {
+
+    static void register(Runnable action) {
+      TransactionSynchronizationManager.registerSynchronization(new AtEnd(action));
+    }
 
     @Override
     public void afterCommit() {
