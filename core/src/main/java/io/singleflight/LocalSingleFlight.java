@@ -170,7 +170,9 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     Flight<K, V> flight = table.find(key, hash);
     while (flight != null && !detached) {
       Herd<K, V> herd = flight.herd();
-      if (herd != null) {
+      if (herd == null) {
+        table.remove(flight);
+      } else {
         Herd.Detached<K, V> before = herd.detach();
         detached = before.wasLive();
         table.remove(flight);
