@@ -86,7 +86,6 @@ final class Batch<K, V extends @Nullable Object, E extends Exception> {
   }
 
   private void follow(Part part, Seat<K, V> seat) throws InterruptedException {
-    flights.attend(seat);
     part.outcome = seat.awaitTurn(performer);
     if (part.outcome == null) {
       perform(List.of(part));

@@ -259,13 +259,13 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
       }
       if (callers != Herd.GONE) {
         listeners.tell(listener -> listener.joined(found.key, callers));
-        attendAsFollower(seat);
+        attendIfFuture(seat);
         return true;
       }
       Herd<K, V> waiting = freshness == Freshness.NEXT ? herd.waitingBehind(seat, now()) : null;
       if (waiting != null && seat.isAboard(waiting)) {
         listeners.tell(listener -> listener.started(found.key));
-        attendAsFollower(seat);
+        attendIfFuture(seat);
         return true;
       }
       if (waiting == null && herd.flight == found) {
@@ -285,9 +285,9 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     }
   }
 
-  /* A batch attends later, when it waits in that seat. */
-  private void attendAsFollower(Seat<K, V> seat) {
-    if (seat.countsAsFollower) {
+  /* A thread attends when it waits in that seat. */
+  private void attendIfFuture(Seat<K, V> seat) {
+    if (seat.future != null) {
       attend(seat);
     }
   }

@@ -29,8 +29,8 @@ final class Seat<K, V extends @Nullable Object> {
   volatile boolean appointed;
 
   /**
-   * Whether this caller can be told to perform or to wake others: not while its listeners are told,
-   * and a batch only while it waits in this seat.
+   * Whether this caller can be told to perform or to wake others: a thread only while it waits in
+   * this seat, and a future once its listeners are told.
    */
   volatile boolean attentive;
 
@@ -131,6 +131,8 @@ final class Seat<K, V extends @Nullable Object> {
           throw deadlock;
         }
       }
+      // Only now: whoever could perform, and cannot wait, would fail while its work is performed.
+      flight().instance().attend(this);
       while (true) {
         Outcome<V> got = outcome();
         if (got != null) {

@@ -2,6 +2,7 @@ package io.singleflight;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatNullPointerException;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
 import java.lang.reflect.Field;
@@ -12,6 +13,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -372,5 +374,56 @@ class RegressionTest {
         .isEqualTo("the leader that was");
     held.get().run();
     assertThat(follower.get()).isEqualTo(2);
+  }
+
+  /** A cycle that is found may be gone a moment later, since the other side has found it too. */
+  @Test
+  void call_cycleBreaksWhileItIsTold_isNotPerformedAfterAll() throws Exception {
+    CountDownLatch bothPerform = new CountDownLatch(2);
+    AtomicReference<Runnable> whenDescribed = new AtomicReference<>(() -> {});
+    Object keyOfOther =
+        new Object() {
+          @Override
+          public String toString() {
+            whenDescribed.getAndSet(() -> {}).run();
+            return "b";
+          }
+        };
+    SingleFlight<Object, Object> flights =
+        SingleFlight.builder().freshness(Freshness.NEXT).build(System::nanoTime, Runnable::run);
+    FutureTask<Object> other =
+        new FutureTask<>(() ->
+            flights.call(
+                keyOfOther,
+                b -> {
+                  bothPerform.countDown();
+                  bothPerform.await();
+                  return flights.call("a", a -> "never");
+                }));
+    Thread otherThread = new Thread(other);
+    Future<Object> mine =
+        threads.submit(() ->
+            flights.call(
+                "a",
+                a -> {
+                  bothPerform.countDown();
+                  bothPerform.await();
+                  await().until(() -> otherThread.getState() == Thread.State.WAITING);
+                  whenDescribed.set(() -> {
+                    otherThread.interrupt();
+                    await().until(() -> other.isDone() || executions.get() > 0);
+                  });
+                  return flights.call(
+                      keyOfOther,
+                      Duration.ofHours(1),
+                      b -> {
+                        executions.incrementAndGet();
+                        gate.await();
+                        return "performed";
+                      });
+                }));
+    otherThread.start();
+    assertThatThrownBy(mine::get).hasCauseInstanceOf(FlightDeadlockException.class);
+    assertThat(executions).hasValue(0);
   }
 }
