@@ -31,12 +31,12 @@ final class Herd<K, V extends @Nullable Object> {
    * flight (P2). Whoever wants to leave after the first step is too late, and waits the moment until
    * the last.
    *
-   * Waking: who lands a small herd wakes all of it. Of a large one it wakes FAN_OUT, and everybody
-   * who wakes with the outcome wakes up to FAN_OUT more. Each blocked thread is taken off the list
-   * by exactly one waker, and passes the outcome check, hence wakes others in turn, whatever woke
-   * it; so nobody is forgotten and the leader pays for a constant number at most. A caller that is
-   * not attentive is passed over: it says that it is before it looks for the outcome and parks, and
-   * the outcome is there before anybody is passed over.
+   * Waking: who lands a large herd wakes FAN_OUT, of a small one as many again until all are awake;
+   * and everybody who wakes with the outcome wakes up to FAN_OUT more. Each blocked thread is taken
+   * off the list by exactly one waker, and passes the outcome check, hence wakes others in turn,
+   * whatever woke it; so nobody is forgotten and the leader pays for a constant number at most. A
+   * caller that is not attentive is passed over: it says that it is before it looks for the outcome
+   * and parks, and the outcome is there before anybody is passed over.
    */
 
   static final int FAN_OUT = 4;
@@ -382,22 +382,24 @@ final class Herd<K, V extends @Nullable Object> {
   void publish(Outcome<V> landed) {
     toWake = first;
     outcome = landed;
-    wake(callers <= SMALL ? callers : FAN_OUT);
+    do {
+      wake();
+    } while (callers <= SMALL && toWake != null);
   }
 
   /** Wakes some of those who wait for the outcome, if it is there; who has woken wakes others. */
   void wakeMore() {
     if (outcome != null) {
-      wake(FAN_OUT);
+      wake();
     }
   }
 
   /* Takes all whom it wakes off the list at once: those who wake at a time meet in the one CAS. */
-  private void wake(int count) {
+  private void wake() {
     Seat<K, V> from = toWake;
     while (from != null) {
       Seat<K, V> to = from;
-      for (int left = count; to != null && left > 0; to = to.next) {
+      for (int left = FAN_OUT; to != null && left > 0; to = to.next) {
         left -= to.isAsleep() ? 1 : 0;
       }
       if (TO_WAKE.compareAndSet(this, from, to)) {
