@@ -66,6 +66,8 @@ public final class FlightTracingObservationHandler
       flight.execution.link = new Link(getRequiredSpan(context));
     } else if (context instanceof FollowContext follow) {
       follow.parent = getParentSpan(follow);
+      // Other handlers require one when the observation stops, though it has no span.
+      getTracingContext(follow);
       follow.began();
     }
   }

@@ -7,10 +7,13 @@ import static org.assertj.core.api.Assertions.catchThrowable;
 
 import io.micrometer.context.ContextExecutorService;
 import io.micrometer.context.ContextSnapshotFactory;
+import io.micrometer.core.instrument.observation.DefaultMeterObservationHandler;
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import io.micrometer.observation.Observation;
 import io.micrometer.observation.ObservationHandler.FirstMatchingCompositeObservationHandler;
 import io.micrometer.observation.ObservationRegistry;
 import io.micrometer.tracing.handler.DefaultTracingObservationHandler;
+import io.micrometer.tracing.handler.TracingAwareMeterObservationHandler;
 import io.micrometer.tracing.otel.bridge.OtelCurrentTraceContext;
 import io.micrometer.tracing.otel.bridge.OtelTracer;
 import io.opentelemetry.api.common.AttributeKey;
@@ -137,6 +140,24 @@ class FollowerSpansTest {
     assertThat(leader.get(20, SECONDS)).isEqualTo("a");
     assertThat(follower.get(20, SECONDS)).isEqualTo("a");
     followIsBelow("mine");
+  }
+
+  /** Such meters require a tracing context when they stop, and there is no span yet. */
+  @Test
+  void follow_metersThatKnowOfTracing_countIt() throws Exception {
+    SimpleMeterRegistry meters = new SimpleMeterRegistry();
+    observations
+        .observationConfig()
+        .observationHandler(
+            new TracingAwareMeterObservationHandler<>(
+                new DefaultMeterObservationHandler(meters), tracer));
+    SingleFlight<String, String> flights = observed(Runnable::run);
+    CompletableFuture<String> leader = flights.callAsync("a", key -> stage);
+    CompletableFuture<String> follower = flights.callAsync("a", key -> stage);
+    stage.complete("found");
+    assertThat(leader.get(20, SECONDS) + follower.get(20, SECONDS)).isEqualTo("foundfound");
+    assertThat(meters.get("singleflight.follow").timer().count()).isEqualTo(1);
+    assertThat(meters.get("singleflight.flight").timer().count()).isEqualTo(1);
   }
 
   @Test

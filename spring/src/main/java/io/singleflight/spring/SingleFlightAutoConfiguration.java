@@ -113,11 +113,6 @@ public final class SingleFlightAutoConfiguration {
     }
 
     @Bean
-    TracingContexts singleFlightTracingContexts() {
-      return new TracingContexts();
-    }
-
-    @Bean
     InstanceBuilder observedSingleFlights(ObservationRegistry registry) {
       return new ObservedInstances(registry);
     }
