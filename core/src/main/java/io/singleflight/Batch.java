@@ -98,18 +98,17 @@ final class Batch<K, V extends @Nullable Object, E extends Exception> {
    * who is told of the first flight may wait for the second.
    */
   private void perform(List<Part> asked) {
-    performer
-        .perform(
-            new Performance<@Nullable K>(flights, null),
-            () -> {
-              ask(asked);
-              for (Part part : asked) {
-                flights.concludeHere(part.flight, requireNonNull(part.outcome));
-                part.concluded = true;
-              }
-              return true;
-            })
-        .get();
+    Performance<@Nullable K> performance = new Performance<>(flights, null);
+    performer.begin(performance);
+    try {
+      ask(asked);
+      for (Part part : asked) {
+        flights.concludeHere(part.flight, requireNonNull(part.outcome));
+        part.concluded = true;
+      }
+    } finally {
+      performer.end(performance);
+    }
   }
 
   private void ask(List<Part> asked) {

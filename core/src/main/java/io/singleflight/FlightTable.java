@@ -114,8 +114,9 @@ final class FlightTable<K, V extends @Nullable Object> {
         if (registered != null) {
           return registered;
         }
+        // First: there may be no memory for it, and a flight that is registered is performed.
+        growIfCrowded(current, index);
         if (current.replace(index, content, with(content, flight))) {
-          growIfCrowded(current, index);
           return flight;
         }
       }

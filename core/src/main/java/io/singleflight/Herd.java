@@ -121,7 +121,6 @@ final class Herd<K, V extends @Nullable Object> {
       leaderAboard = false;
     } else {
       leader = seat;
-      seat.attentive = true;
     }
   }
 
@@ -154,12 +153,11 @@ final class Herd<K, V extends @Nullable Object> {
 
   /**
    * Returns the herd of the flight that waits behind this one. If there is none and this one runs,
-   * a new one is registered with this caller in its first seat; if this one has ended, there may be
-   * none.
+   * a new one is registered with this caller in its first seat; else there may be none.
    */
   synchronized @Nullable Herd<K, V> waitingBehind(Seat<K, V> seat, long now) {
     Herd<K, V> waiting = waitingBehind();
-    if (waiting == null && isLive()) {
+    if (waiting == null && isLive() && phase == Phase.RUNNING) {
       Flight<K, V> next =
           new Flight<>(flight.instance, flight.key, flight.hash, now, Phase.QUEUED, seat);
       waiting = requireNonNull(next.herd());
@@ -184,17 +182,16 @@ final class Herd<K, V extends @Nullable Object> {
     return !detached && phase != Phase.ENDED;
   }
 
-  /**
-   * A flight has become unjoinable, if it was not so already; another may have waited behind it.
-   */
-  record Detached<K, V extends @Nullable Object>(boolean wasLive, @Nullable Herd<K, V> behind) {}
+  /** What a flight was when it became unjoinable: live maybe, and maybe not alone in line. */
+  record Detached<K, V extends @Nullable Object>(
+      boolean live, @Nullable Herd<K, V> ahead, @Nullable Herd<K, V> behind) {}
 
   /** Makes the flight unjoinable, and lets go of the one that waits behind it. */
   synchronized Detached<K, V> detach() {
-    Detached<K, V> before = new Detached<>(isLive(), waitingBehind());
+    Detached<K, V> was = new Detached<>(isLive(), behind, waitingBehind());
     detached = true;
     successor = null;
-    return before;
+    return was;
   }
 
   // Performing

@@ -169,23 +169,25 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     boolean detached = false;
     Flight<K, V> flight = table.find(key, hash);
     while (flight != null && !detached) {
-      Herd<K, V> herd = flight.herd();
-      if (herd == null) {
-        table.remove(flight);
-      } else {
-        Herd.Detached<K, V> before = herd.detach();
-        detached = before.wasLive();
-        table.remove(flight);
-        Herd<K, V> behind = before.behind();
-        if (behind != null) {
-          detached |= behind.detach().wasLive();
-          table.remove(behind.flight);
-          errands.appoint(behind.promote());
-        }
-      }
+      detached = detach(flight.herd());
+      table.remove(flight);
       flight = table.find(key, hash);
     }
     return detached;
+  }
+
+  /**
+   * Makes a flight unjoinable, and those ahead of it and behind it in line; whose turn depended on
+   * another's end, has it now.
+   */
+  private boolean detach(@Nullable Herd<K, V> herd) {
+    if (herd == null) {
+      return false;
+    }
+    Herd.Detached<K, V> was = herd.detach();
+    table.remove(herd.flight);
+    errands.appoint(herd.promote());
+    return was.live() | detach(was.ahead()) | detach(was.behind());
   }
 
   @Override
@@ -222,6 +224,9 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     Flight<K, V> fresh = new Flight<>(this, key, hash, now(), ASSIGNED, seat);
     if (enter(fresh, () -> seat) == null) {
       lead.accept(seat);
+    } else if (seat.future != null) {
+      // A thread attends when it waits in its seat.
+      attend(seat);
     }
   }
 
@@ -259,16 +264,14 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
       }
       if (callers != Herd.GONE) {
         listeners.tell(listener -> listener.joined(found.key, callers));
-        attendIfFuture(seat);
         return true;
       }
       Herd<K, V> waiting = freshness == Freshness.NEXT ? herd.waitingBehind(seat, now()) : null;
       if (waiting != null && seat.isAboard(waiting)) {
         listeners.tell(listener -> listener.started(found.key));
-        attendIfFuture(seat);
         return true;
       }
-      if (waiting == null && herd.flight == found) {
+      if (waiting == null && herd.flight == found && !found.isLive()) {
         table.remove(found);
       }
       herd = waiting;
@@ -282,13 +285,6 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
       if (herd != null) {
         herd.detach();
       }
-    }
-  }
-
-  /* A thread attends when it waits in that seat. */
-  private void attendIfFuture(Seat<K, V> seat) {
-    if (seat.future != null) {
-      attend(seat);
     }
   }
 
@@ -307,7 +303,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
   /** Ends a flight whose leader's work the executor has refused. */
   void refused(Seat<K, V> seat, Throwable refusal) {
     if (seat.herd().begin(seat, null)) {
-      land(seat.flight(), Outcome.failure(refusal));
+      land(seat.herd(), Outcome.failure(refusal));
     }
   }
 
@@ -325,11 +321,11 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     try {
       value = work.perform(performance.key);
     } catch (Throwable failure) {
-      performer.end(performance);
       concludeHere(flight, Outcome.failure(failure));
       throw failure;
+    } finally {
+      performer.end(performance);
     }
-    performer.end(performance);
     if (!landAlone(flight, Ending.VALUE)) {
       concludeHere(flight, Outcome.value(value));
     }
@@ -354,11 +350,12 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     if (!herd.begin(seat, performer)) {
       return;
     }
+    Performance<K> performance = new Performance<>(this, key);
+    performer.begin(performance);
     Outcome<CompletionStage<? extends V>> begun =
-        performer.perform(
-            new Performance<>(this, key),
-            () -> requireNonNull(work.apply(key), "the stage that the work returned"));
+        Outcome.of(() -> requireNonNull(work.apply(key), "the stage that the work returned"));
     boolean leadersOwn = begun.isLeadersOwn(Thread.currentThread().isInterrupted(), handOffOn);
+    performer.end(performance);
     herd.workEnded();
     try {
       CompletionStage<? extends V> stage = begun.get();
@@ -379,7 +376,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
 
   /** Concludes a flight on the thread that performed its work. */
   void concludeHere(Flight<K, V> flight, Outcome<V> outcome) {
-    // First: should the predicate call for this key, then the thread that performs it is known.
+    // First, and inside the performance: should the predicate call, it is known what waits for it.
     boolean leadersOwn = outcome.isLeadersOwn(Thread.currentThread().isInterrupted(), handOffOn);
     flight.workEnded();
     conclude(flight, outcome, leadersOwn);
@@ -388,15 +385,17 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
   /** Lands a flight, or hands it off if its failure was the leader's own and others are aboard. */
   void conclude(Flight<K, V> flight, Outcome<V> outcome, boolean leadersOwn) {
     Throwable failure = outcome.failure();
-    if (failure == null || !leadersOwn || !handOff(flight, failure)) {
-      land(flight, outcome);
+    if (!landAlone(flight, endingIn(outcome))) {
+      Herd<K, V> herd = requireNonNull(flight.herd());
+      if (failure == null || !leadersOwn || !handOff(herd, failure)) {
+        land(herd, outcome);
+      }
     }
   }
 
-  private boolean handOff(Flight<K, V> flight, Throwable failure) {
-    Herd<K, V> herd = flight.herd();
-    Herd.HandOff<K, V> handOff = herd == null ? null : herd.handOff(failure);
-    if (herd == null || handOff == null) {
+  private boolean handOff(Herd<K, V> herd, Throwable failure) {
+    Herd.HandOff<K, V> handOff = herd.handOff(failure);
+    if (handOff == null) {
       return false;
     }
     Seat<K, V> former = handOff.former();
@@ -405,7 +404,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     }
     errands.appoint(handOff.appointed());
     errands.appoint(herd.makeWay());
-    listeners.tell(listener -> listener.handedOff(flight.key, failure));
+    listeners.tell(listener -> listener.handedOff(herd.flight.key, failure));
     if (former != null && former.future != null) {
       former.future.deliver(Outcome.failure(failure));
     }
@@ -413,24 +412,23 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
   }
 
   /** Lands a flight, unless it has ended. */
-  void land(Flight<K, V> flight, Outcome<V> outcome) {
-    Ending ending = outcome.failure() == null ? Ending.VALUE : Ending.FAILURE;
-    if (landAlone(flight, ending)) {
-      return;
-    }
-    Herd<K, V> herd = flight.herd();
-    int callers = herd == null ? 0 : herd.end();
-    if (herd != null && callers > 0) {
+  private void land(Herd<K, V> herd, Outcome<V> outcome) {
+    int callers = herd.end();
+    if (callers > 0) {
       Seat<K, V> next = retire(herd);
       CallFuture<V> leaders = herd.leaderFuture();
       herd.publish(outcome);
       errands.appoint(next);
       errands.deliver(herd, outcome);
-      ended(flight, herd.event, ending, callers);
+      ended(herd.flight, herd.event, endingIn(outcome), callers);
       if (leaders != null) {
         leaders.deliver(outcome);
       }
     }
+  }
+
+  private static Ending endingIn(Outcome<?> outcome) {
+    return outcome.failure() == null ? Ending.VALUE : Ending.FAILURE;
   }
 
   /** Lands a flight that has no herd: there is nobody to tell. */

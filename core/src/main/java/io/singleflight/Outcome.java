@@ -1,6 +1,7 @@
 package io.singleflight;
 
 import java.nio.channels.ClosedByInterruptException;
+import java.util.concurrent.Callable;
 import java.util.concurrent.CompletionException;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
@@ -18,6 +19,15 @@ record Outcome<V extends @Nullable Object>(
 
   static <V extends @Nullable Object> Outcome<V> failure(Throwable failure) {
     return new Outcome<>(null, failure, false);
+  }
+
+  /** What a work has come to. */
+  static <V extends @Nullable Object> Outcome<V> of(Callable<? extends V> work) {
+    try {
+      return value(work.call());
+    } catch (Throwable failure) {
+      return failure(failure);
+    }
   }
 
   /**

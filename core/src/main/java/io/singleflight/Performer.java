@@ -3,7 +3,6 @@ package io.singleflight;
 import java.lang.ref.WeakReference;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.Callable;
 import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 
@@ -90,19 +89,6 @@ final class Performer {
   void end(Performance<?> performance) {
     innermost = performance.outer;
     performance.outer = null;
-  }
-
-  /** Performs a work on the calling thread, which is this one; what it throws is data. */
-  <T extends @Nullable Object> Outcome<T> perform(
-      Performance<?> performance, Callable<? extends T> work) {
-    begin(performance);
-    try {
-      return Outcome.value(work.call());
-    } catch (Throwable failure) {
-      return Outcome.failure(failure);
-    } finally {
-      end(performance);
-    }
   }
 
   String threadName() {

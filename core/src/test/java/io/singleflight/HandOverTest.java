@@ -8,7 +8,6 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
@@ -19,9 +18,11 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.LongSupplier;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -149,49 +150,149 @@ class HandOverTest {
   /** The flight is vacant until its batch is through with another key; those behind can perform. */
   @Test
   void handOff_onlyABusyBatchAboard_letsTheFlightBehindGoFirst() throws Exception {
-    SingleFlight<String, String> flights = next().build();
-    CountDownLatch ahead = new CountDownLatch(1);
-    CountDownLatch begun = new CountDownLatch(1);
-    AtomicReference<Thread> leader = new AtomicReference<>();
-    FutureTask<String> first =
-        waiting(() ->
-            flights.call(
-                "a",
-                key -> {
-                  ahead.await();
-                  return "first";
-                }));
-    FutureTask<String> interrupted =
-        waiting(() ->
-            flights.call(
-                "a",
-                key -> {
-                  leader.set(Thread.currentThread());
-                  begun.countDown();
-                  new CountDownLatch(1).await();
-                  return "never";
-                }));
-    Future<Map<String, String>> batch =
-        threads.submit(() -> flights.callAll(List.of("slow", "a"), this::slowly));
-    await().until(() -> flights.inFlight().stream().mapToInt(InFlight::callers).sum() == 4);
-    ahead.countDown();
-    begun.await();
-    FutureTask<String> behind = waiting(() -> flights.call("a", key -> "by the next"));
-    leader.get().interrupt();
+    BusyBatch scene = new BusyBatch(System::nanoTime);
+    FutureTask<String> behind = waiting(() -> scene.flights.call("a", key -> "by the next"));
+    scene.handOff();
     assertThat(behind.get()).isEqualTo("by the next");
-    assertThat(batch).isNotDone();
-    gate.countDown();
-    assertThat(batch.get()).isEqualTo(Map.of("slow", "by the batch", "a", "by the batch"));
-    assertThat(first.get()).isEqualTo("first");
-    assertThatThrownBy(interrupted::get).hasCauseInstanceOf(InterruptedException.class);
-    assertThat(flights.inFlight()).isEmpty();
+    assertThat(scene.batch).isNotDone();
+    scene.assertEnds("by the batch");
   }
 
-  private Map<String, String> slowly(Set<String> keys) throws InterruptedException {
-    gate.await();
-    Map<String, String> values = new HashMap<>();
-    keys.forEach(key -> values.put(key, "by the batch"));
-    return values;
+  /** It came for the flight that ran, and found it behind the one that it would have waited in. */
+  @Test
+  void call_whoseFlightIsOvertakenMeanwhile_waitsInTheOneThatIsNext() throws Exception {
+    AtomicReference<Runnable> meanwhile = new AtomicReference<>(() -> {});
+    Thread[] late = new Thread[1];
+    BusyBatch scene =
+        new BusyBatch(() -> {
+          if (Thread.currentThread() == late[0]) {
+            meanwhile.get().run();
+          }
+          return 0;
+        });
+    CountDownLatch overtaken = new CountDownLatch(1);
+    CountDownLatch mayEnd = new CountDownLatch(1);
+    FutureTask<String> behind =
+        waiting(() -> scene.flights.call("a", key -> held(overtaken, mayEnd, "by the next")));
+    FutureTask<String> call =
+        new FutureTask<>(() -> scene.flights.call("a", key -> "by the late one"));
+    late[0] = new Thread(call);
+    // The first look at the clock is for the flight that it brings; the next, for one it lines up.
+    meanwhile.set(() ->
+        meanwhile.set(() -> {
+          meanwhile.set(() -> {});
+          scene.handOff();
+          awaitLatch(overtaken);
+        }));
+    late[0].start();
+    await().until(() -> late[0].getState() == Thread.State.WAITING);
+    assertThat(overtaken.getCount()).isZero();
+    mayEnd.countDown();
+    assertThat(behind.get()).isEqualTo("by the next");
+    assertThat(call.get(20, TimeUnit.SECONDS)).isEqualTo("by the late one");
+    scene.assertEnds("by the late one");
+  }
+
+  /** The flight that is forgotten is found at the head of the line, and is no more there. */
+  @Test
+  void forget_whileItsFlightIsOvertaken_leavesNobodyWaiting() throws Exception {
+    BusyBatch scene = new BusyBatch(System::nanoTime);
+    CountDownLatch overtaken = new CountDownLatch(1);
+    CountDownLatch mayEnd = new CountDownLatch(1);
+    FutureTask<String> behind =
+        waiting(() -> scene.flights.call("a", key -> held(overtaken, mayEnd, "by the next")));
+    Object sameKey =
+        new Object() {
+          @Override
+          public int hashCode() {
+            return "a".hashCode();
+          }
+
+          @Override
+          public boolean equals(Object other) {
+            if (overtaken.getCount() > 0) {
+              scene.handOff();
+              awaitLatch(overtaken);
+            }
+            return "a".equals(other);
+          }
+        };
+    assertThat(scene.flights.forget(sameKey)).isTrue();
+    assertThat(scene.flights.inFlight()).extracting(InFlight::key).containsExactly("slow");
+    mayEnd.countDown();
+    assertThat(behind.get()).isEqualTo("by the next");
+    scene.assertEnds("by the batch");
+  }
+
+  private static String held(CountDownLatch begun, CountDownLatch mayEnd, String value)
+      throws InterruptedException {
+    begun.countDown();
+    mayEnd.await();
+    return value;
+  }
+
+  private static void awaitLatch(CountDownLatch latch) {
+    await().until(() -> latch.getCount() == 0);
+  }
+
+  /** A flight that runs, with a batch aboard that is busy with another key until the gate opens. */
+  private final class BusyBatch {
+
+    final SingleFlight<Object, String> flights;
+    final Future<Map<Object, String>> batch;
+    private final FutureTask<String> first;
+    private final FutureTask<String> leader;
+    private final AtomicReference<Thread> leaders = new AtomicReference<>();
+
+    BusyBatch(LongSupplier clock) throws Exception {
+      flights = SingleFlight.<Object, String>builder().freshness(Freshness.NEXT).build(clock);
+      CountDownLatch ahead = new CountDownLatch(1);
+      CountDownLatch begun = new CountDownLatch(1);
+      first =
+          waiting(() ->
+              flights.call(
+                  "a",
+                  key -> {
+                    ahead.await();
+                    return "first";
+                  }));
+      leader =
+          waiting(() ->
+              flights.call(
+                  "a",
+                  key -> {
+                    leaders.set(Thread.currentThread());
+                    begun.countDown();
+                    new CountDownLatch(1).await();
+                    return "never";
+                  }));
+      batch =
+          threads.submit(() ->
+              flights.callAll(
+                  List.of("slow", "a"),
+                  keys -> {
+                    gate.await();
+                    Map<Object, String> values = new HashMap<>();
+                    keys.forEach(key -> values.put(key, "by the batch"));
+                    return values;
+                  }));
+      await().until(() -> flights.inFlight().stream().mapToInt(InFlight::callers).sum() == 4);
+      ahead.countDown();
+      begun.await();
+    }
+
+    void handOff() {
+      leaders.get().interrupt();
+    }
+
+    void assertEnds(String valueOfA) throws Exception {
+      gate.countDown();
+      assertThat(batch.get(20, TimeUnit.SECONDS))
+          .isEqualTo(Map.of("slow", "by the batch", "a", valueOfA));
+      assertThat(first.get()).isEqualTo("first");
+      assertThatThrownBy(leader::get).hasCauseInstanceOf(InterruptedException.class);
+      assertThat(flights.inFlight()).isEmpty();
+    }
   }
 
   /** Each hand-off inside the one before would take the stack to its end, and the key with it. */
@@ -333,6 +434,47 @@ class HandOverTest {
     assertThatThrownBy(told::get).hasCauseInstanceOf(FlightDeadlockException.class);
     assertThat(batch.get()).isEqualTo("{a=1, b=2}");
     assertThat(other.get()).isEqualTo("2");
+  }
+
+  /** The work has ended, but who waits for its flight still waits for this thread. */
+  @Test
+  void handOffOn_waitsForWhoWaitsForItsFlight_isADeadlock() throws Exception {
+    AtomicReference<SingleFlight<String, String>> flights = new AtomicReference<>();
+    Thread[] failing = new Thread[1];
+    CountDownLatch otherPerforms = new CountDownLatch(1);
+    flights.set(
+        SingleFlight.<String, String>builder()
+            .handOffOn(failure ->
+                failure.getMessage().equals("of a") && !call(flights.get(), "b", "").isEmpty())
+            .build());
+    FutureTask<String> other =
+        new FutureTask<>(() ->
+            flights
+                .get()
+                .call(
+                    "b",
+                    key -> {
+                      otherPerforms.countDown();
+                      await().until(() -> failing[0].getState() == Thread.State.WAITING);
+                      return flights.get().call("a", again -> "never");
+                    }));
+    FutureTask<String> failed =
+        new FutureTask<>(() ->
+            flights
+                .get()
+                .call(
+                    "a",
+                    key -> {
+                      awaitLatch(otherPerforms);
+                      throw new IllegalArgumentException("of a");
+                    }));
+    failing[0] = new Thread(failed);
+    failing[0].setDaemon(true);
+    threads.execute(other);
+    failing[0].start();
+    assertThatThrownBy(() -> other.get(20, TimeUnit.SECONDS))
+        .hasCauseInstanceOf(FlightDeadlockException.class);
+    assertThatThrownBy(failed::get).hasRootCauseMessage("of a");
   }
 
   @Test

@@ -312,6 +312,22 @@ class RegressionTest {
 
   /** The work of a follower would see what the leader's thread handed down. */
   @Test
+  void future_completedByItsCaller_answersAsAnyFutureDoes() {
+    SingleFlight<String, String> flights = SingleFlight.create();
+    CompletableFuture<String> first = flights.callAsync("a", key -> new CompletableFuture<>());
+    assertThat(first.complete("mine")).isTrue();
+    assertThat(first.complete("again")).isFalse();
+    assertThat(first.completeExceptionally(new Exception())).isFalse();
+    assertThat(first.cancel(true)).isFalse();
+    assertThat(first).isCompletedWithValue("mine");
+    CompletableFuture<String> second = flights.callAsync("a", key -> new CompletableFuture<>());
+    assertThat(second.completeExceptionally(new Exception())).isTrue();
+    CompletableFuture<String> third = flights.callAsync("a", key -> new CompletableFuture<>());
+    assertThat(third.completeAsync(() -> "own", Runnable::run)).isSameAs(third);
+    assertThat(third).isCompletedWithValue("own");
+  }
+
+  @Test
   void handOff_inheritableThreadLocals_areNotHandedDown() throws Exception {
     InheritableThreadLocal<String> user = new InheritableThreadLocal<>();
     SingleFlight<String, String> flights = SingleFlight.create();

@@ -185,8 +185,10 @@ public abstract class Contract implements SingleFlightFactory {
       for (int i = 0; i < followers; i++) {
         GatedWork work = gated();
         followersWorks.add(work);
-        this.followers.add(start(like.follower(), like.threads(), flights, work));
+        Caller follower = start(like.follower(), like.threads(), flights, work);
+        this.followers.add(follower);
         awaitCallers(flights, before + 2 + i);
+        follower.awaitParked();
       }
       if (ahead != null) {
         aheadsWork.returns("ahead");

@@ -13,6 +13,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.concurrent.FutureTask;
+import java.util.function.BooleanSupplier;
 import org.awaitility.core.ConditionFactory;
 
 /** A call in progress, of any kind, whose caller can leave. */
@@ -42,21 +43,23 @@ final class Call {
 
   private final Future<Integer> future;
   private final Runnable leave;
+  private final BooleanSupplier waits;
 
-  private Call(Future<Integer> future, Runnable leave) {
+  private Call(Future<Integer> future, Runnable leave, BooleanSupplier waits) {
     this.future = future;
     this.leave = leave;
+    this.waits = waits;
   }
 
   /** Begins a call on a thread of its own; its caller leaves by interrupt. */
   static Call onThread(Callable<Integer> call) {
     FutureTask<Integer> task = new FutureTask<>(call);
     Thread thread = daemon(task);
-    return new Call(task, thread::interrupt);
+    return new Call(task, thread::interrupt, () -> thread.getState() == Thread.State.WAITING);
   }
 
   static Call ofFuture(CompletableFuture<Integer> future) {
-    return new Call(future, () -> future.cancel(true));
+    return new Call(future, () -> future.cancel(true), () -> true);
   }
 
   static Thread daemon(Runnable task) {
@@ -76,6 +79,11 @@ final class Call {
       }
     });
     return stage;
+  }
+
+  /** Waits until a thread of this call does: who is only aboard need not be next in line. */
+  void awaitWaiting() {
+    soon().until(waits::getAsBoolean);
   }
 
   void leave() {

@@ -125,6 +125,7 @@ class IsolationTest extends PeerRegression {
       Call.awaitAboard(flights, 1);
       Call next = Call.Kind.CALL.begin(flights, key, IsolationTest::forEver);
       Call.awaitAboard(flights, 2);
+      next.awaitWaiting();
       Call last = Call.Kind.CALL.begin(flights, key, () -> 7);
       Call.awaitAboard(flights, 3);
       leader.leave();
