@@ -70,7 +70,7 @@ final class CacheLoads {
     loaded.whenComplete((value, failure) -> {
       if (!current.remove(key, load)) {
         // Not on this thread: it may be the one that the cache needs for its answer.
-        instances.getObject().execute(INSTANCE, () -> cache.evict(key.key));
+        SingleFlights.THREADS.execute(() -> cache.evict(key.key));
       }
     });
     return loaded;

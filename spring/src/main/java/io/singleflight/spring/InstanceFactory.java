@@ -11,13 +11,9 @@ import org.springframework.beans.factory.BeanNotOfRequiredTypeException;
 import org.springframework.beans.factory.ListableBeanFactory;
 import org.springframework.beans.factory.NoSuchBeanDefinitionException;
 import org.springframework.boot.context.properties.source.InvalidConfigurationPropertyValueException;
-import org.springframework.core.task.SimpleAsyncTaskExecutor;
 
 /** Makes instances of their properties. */
 final class InstanceFactory {
-
-  /* Of the same kind as that of an instance that is given none. */
-  private static final Executor DEFAULT = defaultExecutor();
 
   private final Map<String, SingleFlightProperties.Instance> properties;
   private final ListableBeanFactory beans;
@@ -65,7 +61,7 @@ final class InstanceFactory {
       String name,
       SingleFlightProperties.Instance options) {
     if (options.executor() != null) {
-      builder.executor(executor(name));
+      builder.executor(bean(name, "executor", options.executor(), Executor.class));
     }
     builder.freshness(options.freshness());
     if (options.maxJoinAge() != null) {
@@ -93,21 +89,6 @@ final class InstanceFactory {
     for (String listener : options.listeners()) {
       builder.listener(listener(name, listener));
     }
-  }
-
-  /** The executor that the properties of an instance name, or else a default. */
-  Executor executor(String name) {
-    SingleFlightProperties.Instance options = properties.get(name);
-    return options == null || options.executor() == null
-        ? DEFAULT
-        : bean(name, "executor", options.executor(), Executor.class);
-  }
-
-  private static Executor defaultExecutor() {
-    SimpleAsyncTaskExecutor executor = new SimpleAsyncTaskExecutor("singleflight-");
-    executor.setVirtualThreads(Runtime.version().feature() >= 21);
-    executor.setDaemon(true);
-    return executor;
   }
 
   @SuppressWarnings("unchecked") // keys of an instance are of any type

@@ -30,7 +30,6 @@ final class SharedInvocation {
 
   private final SharedMethod method;
   private final MethodInvocation invocation;
-  private final SingleFlights instances;
   private final SingleFlight<Object, @Nullable Object> flights;
   private final Callers callers;
   private final UnaryOperator<Runnable> context;
@@ -45,7 +44,6 @@ final class SharedInvocation {
       @Nullable EvaluationContext evaluation) {
     this.method = method;
     this.invocation = invocation;
-    this.instances = instances;
     this.flights = instances.get(method.name);
     this.callers = callers;
     this.context = method.changesThread() ? callers.capture() : UnaryOperator.identity();
@@ -103,16 +101,15 @@ final class SharedInvocation {
     return future;
   }
 
-  /* As orTimeout does, but with a message, and not on the one thread that all timeouts share: what
-   * waits for the future may take its time. */
+  /* As orTimeout does, but with a message, and not on the one thread that all timeouts of the JVM
+   * share: what waits for the future may take its time, and so may an executor of others. */
   private void failLate(CompletableFuture<@Nullable Object> future, Duration timeout) {
     CompletableFuture<@Nullable Object> alarm = new CompletableFuture<>();
-    alarm.thenRun(() ->
-        instances.execute(
-            method.name,
-            () ->
-                future.completeExceptionally(
-                    new TimeoutException("%s did not end within %s".formatted(method, timeout)))));
+    alarm.thenRunAsync(
+        () ->
+            future.completeExceptionally(
+                new TimeoutException("%s did not end within %s".formatted(method, timeout))),
+        SingleFlights.THREADS);
     alarm.completeOnTimeout(null, NANOSECONDS.convert(timeout), NANOSECONDS);
     future.whenComplete((value, failure) -> alarm.cancel(false));
   }

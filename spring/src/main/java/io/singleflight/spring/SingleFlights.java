@@ -7,8 +7,9 @@ import java.util.Collection;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.Executor;
 import org.jspecify.annotations.Nullable;
+import org.springframework.core.task.SimpleAsyncTaskExecutor;
 
 /**
  * The single-flight instances of an application, by name. An instance is made when it is first
@@ -19,6 +20,9 @@ import org.jspecify.annotations.Nullable;
  * those of others. Thread-safe.
  */
 public final class SingleFlights {
+
+  /** Runs what is no flight. Unlike a bean, it never keeps who hands it a task waiting. */
+  static final Executor THREADS = threads();
 
   private final Map<String, SingleFlight<Object, @Nullable Object>> instances =
       new ConcurrentHashMap<>();
@@ -53,16 +57,14 @@ public final class SingleFlights {
     return instance;
   }
 
-  /** Runs what is no flight on the executor of an instance, or inline if that refuses. */
-  void execute(String name, Runnable task) {
-    try {
-      factory.executor(name).execute(task);
-    } catch (RejectedExecutionException e) {
-      task.run();
-    }
-  }
-
   Map<String, SingleFlight<Object, @Nullable Object>> all() {
     return new TreeMap<>(instances);
+  }
+
+  private static Executor threads() {
+    SimpleAsyncTaskExecutor executor = new SimpleAsyncTaskExecutor("singleflight-");
+    executor.setVirtualThreads(Runtime.version().feature() >= 21);
+    executor.setDaemon(true);
+    return executor;
   }
 }
