@@ -44,7 +44,7 @@ final class CacheLoads {
       return cache.get(key.key, (Callable<?>) loader);
     } finally {
       if (!current.remove(key, load)) {
-        cache.evict(key.key);
+        undo(key, cache);
       }
     }
   }
@@ -67,13 +67,20 @@ final class CacheLoads {
         current.remove(key, load);
       }
     }
-    loaded.whenComplete((value, failure) -> {
-      if (!current.remove(key, load)) {
-        // Not on this thread: it may be the one that the cache needs for its answer.
-        SingleFlights.THREADS.execute(() -> cache.evict(key.key));
-      }
-    });
-    return loaded;
+    // A copy: when all have left, it is cancelled, and the cache puts what it loads nevertheless.
+    return loaded
+        .whenComplete((value, failure) -> {
+          if (!current.remove(key, load)) {
+            // Not on this thread: it may be the one that the cache needs for its answer.
+            SingleFlights.THREADS.execute(() -> undo(key, cache));
+          }
+        })
+        .copy();
+  }
+
+  /* At once, which evict is not: a transaction-aware cache does that only if the caller commits. */
+  private static void undo(CacheKey key, Cache cache) {
+    cache.evictIfPresent(key.key);
   }
 
   private Object begin(CacheKey key) {

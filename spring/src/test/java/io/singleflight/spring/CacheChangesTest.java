@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -38,6 +39,7 @@ class CacheChangesTest {
   /** A cache that does without a lock, as those do that are on another machine. */
   static class RemoteCache extends ConcurrentMapCache {
     Runnable whileEvicting = () -> {};
+    final AtomicInteger puts = new AtomicInteger();
 
     RemoteCache(String name) {
       super(name);
@@ -60,19 +62,31 @@ class CacheChangesTest {
     }
 
     @Override
+    public void put(Object key, Object value) {
+      super.put(key, value);
+      puts.incrementAndGet();
+    }
+
+    @Override
     public void evict(Object key) {
       whileEvicting.run();
       super.evict(key);
     }
 
     @Override
+    @SuppressWarnings("unchecked")
     public <T> CompletableFuture<T> retrieve(Object key, Supplier<CompletableFuture<T>> loader) {
-      return loader
-          .get()
-          .thenApply(loaded -> {
-            put(key, loaded);
-            return loaded;
-          });
+      // As Redis does: first it looks, then it loads.
+      return CompletableFuture.completedFuture(get(key))
+          .thenCompose(hit ->
+              hit != null
+                  ? CompletableFuture.completedFuture((T) hit.get())
+                  : loader
+                      .get()
+                      .thenApply(loaded -> {
+                        put(key, loaded);
+                        return loaded;
+                      }));
     }
   }
 
@@ -191,6 +205,54 @@ class CacheChangesTest {
         });
   }
 
+  /** The cache goes on with a load that nobody waits for any more, and puts what it finds. */
+  @Test
+  void evict_whileALoadThatAllHaveLeftGoesOn_isNotUndone() {
+    RemoteCache remote = new RemoteCache("names");
+    runner
+        .withBean(CacheManager.class, () -> managerOf(remote))
+        .run(context -> {
+          Cache cache = context.getBean(CacheManager.class).getCache("names");
+          CompletableFuture<String> pending = new CompletableFuture<>();
+          cache.retrieve("key", () -> pending).cancel(true);
+          cache.evict("key");
+          pending.complete("old");
+          assertThat(remote.puts).hasValue(1);
+          await().until(() -> cache.get("key") == null);
+        });
+  }
+
+  @Test
+  void evict_whileACallerLoadsThatRollsBack_isNotUndone() {
+    runner
+        .withBean(
+            CacheManager.class,
+            () -> new TransactionAwareCacheManagerProxy(managerOf(new RemoteCache("names"))))
+        .run(context -> {
+          Cache cache = context.getBean(CacheManager.class).getCache("names");
+          transaction()
+              .executeWithoutResult(status -> {
+                status.setRollbackOnly();
+                cache.get(
+                    "key",
+                    () -> {
+                      Calls.get(
+                          calls.start(() -> {
+                            cache.evict("key");
+                            return null;
+                          }));
+                      return "old";
+                    });
+              });
+          assertThat(cache.get("key")).isNull();
+        });
+  }
+
+  private static TransactionTemplate transaction() {
+    return new TransactionTemplate(
+        new JdbcTransactionManager(new DriverManagerDataSource("jdbc:h2:mem:")));
+  }
+
   @Test
   void evict_inATransaction_holdsAfterItsCommit() {
     runner
@@ -199,18 +261,16 @@ class CacheChangesTest {
             () -> new TransactionAwareCacheManagerProxy(managerOf(new RemoteCache("names"))))
         .run(context -> {
           Cache cache = context.getBean(CacheManager.class).getCache("names");
-          TransactionTemplate transaction =
-              new TransactionTemplate(
-                  new JdbcTransactionManager(new DriverManagerDataSource("jdbc:h2:mem:")));
           Held held = new Held();
           Future<String> before =
-              transaction.execute(status -> {
-                cache.evict("key");
-                Future<String> load =
-                    calls.start(() -> cache.get("key", () -> held.perform("old")));
-                held.awaitBegun(1);
-                return load;
-              });
+              transaction()
+                  .execute(status -> {
+                    cache.evict("key");
+                    Future<String> load =
+                        calls.start(() -> cache.get("key", () -> held.perform("old")));
+                    held.awaitBegun(1);
+                    return load;
+                  });
           expectNew(context.getBean(SingleFlights.class), cache);
           held.open();
           assertThat(Calls.get(before)).isEqualTo("old");
