@@ -14,15 +14,19 @@ import org.springframework.boot.actuate.autoconfigure.endpoint.condition.Conditi
 import org.springframework.boot.autoconfigure.AutoConfiguration;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnBean;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnClass;
-import org.springframework.boot.autoconfigure.condition.ConditionalOnProperty;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnWebApplication;
 import org.springframework.boot.cache.metrics.CacheMeterBinderProvider;
 import org.springframework.boot.context.properties.EnableConfigurationProperties;
+import org.springframework.boot.context.properties.bind.Binder;
 import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Condition;
+import org.springframework.context.annotation.ConditionContext;
+import org.springframework.context.annotation.Conditional;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.context.annotation.Import;
 import org.springframework.context.annotation.Role;
 import org.springframework.core.annotation.Order;
+import org.springframework.core.type.AnnotatedTypeMetadata;
 import org.springframework.security.core.context.SecurityContextHolder;
 import org.springframework.security.core.context.SecurityContextHolderStrategy;
 import reactor.core.publisher.Mono;
@@ -70,7 +74,7 @@ public final class SingleFlightAutoConfiguration {
   }
 
   @Configuration(proxyBeanMethods = false)
-  @ConditionalOnProperty(prefix = SingleFlightProperties.PREFIX, name = "cache.enabled")
+  @Conditional(CacheEnabled.class)
   static class CacheConfiguration {
 
     @Bean
@@ -91,6 +95,18 @@ public final class SingleFlightAutoConfiguration {
   }
 
   @Configuration(proxyBeanMethods = false)
+  /* Boot's conditions on properties know no words but true and false: to one "off" is on, to the
+   * other "on" is off. */
+  static class CacheEnabled implements Condition {
+
+    @Override
+    public boolean matches(ConditionContext context, AnnotatedTypeMetadata metadata) {
+      return Binder.get(context.getEnvironment())
+          .bind(SingleFlightProperties.PREFIX + ".cache.enabled", Boolean.class)
+          .orElse(false);
+    }
+  }
+
   @ConditionalOnClass({FlightMeters.class, MeterRegistry.class})
   static class MetersConfiguration {
 

@@ -400,12 +400,22 @@ class CacheTest {
         });
   }
 
-  @Test
-  void adapter_thatIsNotEnabled_leavesManagersAlone() {
+  @ParameterizedTest
+  @CsvSource({"true, true", "on, true", "false, false", "off, false", "no, false", "0, false"})
+  void adapter_thatIsNotEnabled_leavesManagersAlone(String enabled, boolean coalesces) {
     ConcurrentMapCacheManager manager = new ConcurrentMapCacheManager();
     runner
-        .withPropertyValues("singleflight.cache.enabled=false")
+        .withPropertyValues("singleflight.cache.enabled=" + enabled)
         .withBean(CacheManager.class, () -> manager)
-        .run(context -> assertThat(context.getBean(CacheManager.class)).isSameAs(manager));
+        .run(context ->
+            assertThat(context.getBean(CacheManager.class) != manager).isEqualTo(coalesces));
+  }
+
+  @Test
+  void adapter_enabledByNoTruthValue_failsTheStart() {
+    runner
+        .withPropertyValues("singleflight.cache.enabled=maybe")
+        .run(context ->
+            assertThat(context).getFailure().hasStackTraceContaining("singleflight.cache.enabled"));
   }
 }
