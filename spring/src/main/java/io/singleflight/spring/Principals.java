@@ -1,6 +1,7 @@
 package io.singleflight.spring;
 
 import java.util.Set;
+import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
@@ -27,20 +28,21 @@ final class Principals {
   }
 
   /** The principal of the thread. */
-  record OfThread(SecurityContextHolderStrategy strategy) implements CallerContext {
+  record OfThread(Supplier<SecurityContextHolderStrategy> strategy) implements CallerContext {
 
     @Override
     public @Nullable Object identify() {
-      return principal(strategy.getContext().getAuthentication());
+      return principal(strategy.get().getContext().getAuthentication());
     }
 
     @Override
     public UnaryOperator<Runnable> capture() {
-      SecurityContext ofCaller = strategy.getContext();
+      SecurityContextHolderStrategy current = strategy.get();
+      SecurityContext ofCaller = current.getContext();
       return task -> {
         DelegatingSecurityContextRunnable carrying =
             new DelegatingSecurityContextRunnable(task, ofCaller);
-        carrying.setSecurityContextHolderStrategy(strategy);
+        carrying.setSecurityContextHolderStrategy(current);
         return carrying;
       };
     }

@@ -141,7 +141,10 @@ public final class SingleFlightAutoConfiguration {
     @Bean
     CallerIdentity singleFlightPrincipal(ObjectProvider<SecurityContextHolderStrategy> strategy) {
       return new Principals.OfThread(
-          strategy.getIfUnique(SecurityContextHolder::getContextHolderStrategy));
+      SecurityContextHolderStrategy ofApplication = strategy.getIfUnique();
+          ofApplication == null
+              ? SecurityContextHolder::getContextHolderStrategy // which may change at any time
+              : () -> ofApplication);
     }
   }
 

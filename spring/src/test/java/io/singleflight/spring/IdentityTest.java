@@ -328,6 +328,24 @@ class IdentityTest {
     };
   }
 
+  /** Applications may set another strategy at any time, also after the start. */
+  @Test
+  void principals_ofAStrategyThatIsSetLater_doNotShare() {
+    play((service, held, instances) -> {
+      SecurityContextHolder.setStrategyName(SecurityContextHolder.MODE_INHERITABLETHREADLOCAL);
+      try {
+        apart(
+            service,
+            held,
+            instances,
+            List.of(as(user("ada"), service::mine), as(user("bob"), service::mine)));
+        assertThat(as(user("ada"), service::mineInTime).call()).isEqualTo("ada");
+      } finally {
+        SecurityContextHolder.setStrategyName(SecurityContextHolder.MODE_THREADLOCAL);
+      }
+    });
+  }
+
   @Test
   void identityBean_tellsCallersApart() {
     play(
