@@ -61,8 +61,8 @@ final class SharedMethod {
     this.kind =
         kind(
             targetClass == null
-                ? method.getReturnType()
-                : ResolvableType.forMethodReturnType(method, targetClass).toClass());
+                ? ResolvableType.forMethodReturnType(method)
+                : ResolvableType.forMethodReturnType(method, targetClass));
     this.name = resolve("name", annotation.name(), beans);
     if (name.isBlank()) {
       throw invalid("name is blank", "leave it out or give the name of an instance");
@@ -131,17 +131,9 @@ final class SharedMethod {
     return method.getDeclaringClass().getSimpleName() + "." + method.getName();
   }
 
-  private Kind kind(Class<?> type) {
-    if (type == CompletableFuture.class || type == CompletionStage.class) {
-      return Kind.FUTURE;
-    }
-    // By name: Reactor may be absent.
-    if (type.getName().equals("reactor.core.publisher.Mono")) {
-      return Kind.MONO;
-    }
-    if (type.getName().equals("reactor.core.publisher.Flux")) {
-      return Kind.FLUX;
-    }
+  private Kind kind(ResolvableType returned) {
+    Kind kind = kindOf(returned.toClass());
+    Class<?> type = (kind == Kind.VALUE ? returned : returned.getGeneric()).toClass();
     boolean oneShot =
         isPending(type)
             || AutoCloseable.class.isAssignableFrom(type)
@@ -150,9 +142,21 @@ final class SharedMethod {
     if (oneShot) {
       throw invalid(
           "what it returns can only be used by one caller",
-          "return a value, a CompletableFuture, a CompletionStage, a Mono or a Flux");
+          "return a value, or a CompletableFuture, a CompletionStage, a Mono or a Flux of values");
     }
-    return Kind.VALUE;
+    return kind;
+  }
+
+  private static Kind kindOf(Class<?> type) {
+    if (type == CompletableFuture.class || type == CompletionStage.class) {
+      return Kind.FUTURE;
+    }
+    // By name: Reactor may be absent.
+    return switch (type.getName()) {
+      case "reactor.core.publisher.Mono" -> Kind.MONO;
+      case "reactor.core.publisher.Flux" -> Kind.FLUX;
+      default -> Kind.VALUE;
+    };
   }
 
   private static boolean isPending(Class<?> type) {

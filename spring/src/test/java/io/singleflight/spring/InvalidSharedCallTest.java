@@ -6,6 +6,8 @@ import java.io.InputStream;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionStage;
 import java.util.concurrent.Flow;
 import java.util.concurrent.Future;
 import java.util.stream.Stream;
@@ -27,6 +29,8 @@ import org.springframework.boot.test.system.OutputCaptureExtension;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.context.annotation.Import;
 import org.springframework.samples.petclinic.Vets;
+import reactor.core.publisher.Flux;
+import reactor.core.publisher.Mono;
 
 /** A mistake in an annotation fails the start, and tells what to do. */
 @ExtendWith(OutputCaptureExtension.class)
@@ -189,6 +193,43 @@ class InvalidSharedCallTest {
     }
   }
 
+  static class ReturnsFutureOfStream {
+    @SharedCall
+    public CompletableFuture<Stream<String>> find() {
+      return null;
+    }
+  }
+
+  static class ReturnsStageOfFuture {
+    @SharedCall
+    public CompletionStage<? extends CompletableFuture<String>> find() {
+      return null;
+    }
+  }
+
+  static class ReturnsMonoOfInputStream {
+    @SharedCall
+    public Mono<InputStream> find() {
+      return null;
+    }
+  }
+
+  static class ReturnsFluxOfFlux {
+    @SharedCall
+    public Flux<Flux<String>> find() {
+      return null;
+    }
+  }
+
+  static class Finder<T> {
+    @SharedCall
+    public T find() {
+      return null;
+    }
+  }
+
+  static class FindsMonoOfIterator extends Finder<Mono<Iterator<String>>> {}
+
   static Stream<Arguments> mistakes() {
     return Stream.of(
         Arguments.of(MisspeltKey.class, "key '{#id, #tenat}' names #tenat", "#tenant"),
@@ -211,7 +252,12 @@ class InvalidSharedCallTest {
         Arguments.of(ReturnsIterator.class, "only be used by one caller", "CompletableFuture"),
         Arguments.of(ReturnsFuture.class, "only be used by one caller", "CompletableFuture"),
         Arguments.of(ReturnsPublisher.class, "only be used by one caller", "Mono or a Flux"),
-        Arguments.of(ReturnsFlowPublisher.class, "only be used by one caller", "Mono or a Flux"));
+        Arguments.of(ReturnsFlowPublisher.class, "only be used by one caller", "Mono or a Flux"),
+        Arguments.of(ReturnsFutureOfStream.class, "only be used by one caller", "of values"),
+        Arguments.of(ReturnsStageOfFuture.class, "only be used by one caller", "of values"),
+        Arguments.of(ReturnsMonoOfInputStream.class, "only be used by one caller", "of values"),
+        Arguments.of(ReturnsFluxOfFlux.class, "only be used by one caller", "of values"),
+        Arguments.of(FindsMonoOfIterator.class, "only be used by one caller", "of values"));
   }
 
   @ParameterizedTest
@@ -224,9 +270,13 @@ class InvalidSharedCallTest {
                 .getFailure()
                 .rootCause()
                 .isInstanceOf(InvalidSharedCallException.class)
-                .hasMessageContaining(bean.getSimpleName())
+                .hasMessageContaining(declaring(bean).getSimpleName())
                 .hasMessageContaining(problem)
                 .hasMessageContaining(remedy));
+  }
+
+  private static Class<?> declaring(Class<?> bean) {
+    return bean == FindsMonoOfIterator.class ? Finder.class : bean;
   }
 
   @Test
