@@ -5,10 +5,15 @@ import static java.util.Objects.requireNonNull;
 import java.util.Collection;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import org.springframework.transaction.NoTransactionException;
 import org.springframework.transaction.reactive.TransactionSynchronizationManager;
+import reactor.core.Disposable;
+import reactor.core.Disposables;
+import reactor.core.publisher.BaseSubscriber;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
 
@@ -51,13 +56,66 @@ final class ReactiveCalls {
     });
   }
 
-  /* The function of a future that nobody needs any more cancels its subscription. */
   private static Mono<?> shared(SharedInvocation call, Supplier<Mono<?>> method) {
     return Mono.deferContextual(context ->
         awaited(call.identityOfSubscription())
             .flatMap(identity ->
-                Mono.fromFuture(() ->
-                    call.future(identity, () -> method.get().contextWrite(context).toFuture()))));
+                seat(() ->
+                    call.future(identity, () -> upstream(method.get().contextWrite(context))))));
+  }
+
+  /* Unlike Mono.fromFuture, it leaves a CompletionException as it is. */
+  private static Mono<?> seat(Supplier<CompletableFuture<@Nullable Object>> future) {
+    return Mono.create(subscriber -> {
+      Disposable.Swap seat = Disposables.swap();
+      subscriber.onCancel(seat);
+      CompletableFuture<@Nullable Object> own = future.get();
+      seat.update(() -> own.cancel(true));
+      own.whenComplete((value, failure) -> {
+        if (seat.isDisposed()) {
+          return;
+        }
+        if (failure == null) {
+          subscriber.success(value);
+        } else {
+          subscriber.error(failure);
+        }
+      });
+    });
+  }
+
+  private static CompletableFuture<?> upstream(Mono<?> mono) {
+    Upstream upstream = new Upstream();
+    mono.subscribe(upstream);
+    return upstream.stage;
+  }
+
+  /* Unlike that of Mono.toFuture, its cancellation is not lost if upstream is slow to start. */
+  private static final class Upstream extends BaseSubscriber<Object> {
+
+    final CompletableFuture<@Nullable Object> stage = new CompletableFuture<>();
+    private @Nullable Object value;
+
+    Upstream() {
+      stage.whenComplete((value, failure) -> cancel());
+    }
+
+    @Override
+    protected void hookOnNext(Object next) {
+      value = next;
+    }
+
+    @Override
+    protected void hookOnComplete() {
+      stage.complete(value);
+    }
+
+    /* The core takes one CompletionException off what a stage fails with: not off upstream's own. */
+    @Override
+    protected void hookOnError(Throwable failure) {
+      stage.completeExceptionally(
+          failure instanceof CompletionException ? new CompletionException(failure) : failure);
+    }
   }
 
   static boolean isMono(@Nullable Object part) {

@@ -11,10 +11,13 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Queue;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
+import org.reactivestreams.Subscriber;
+import org.reactivestreams.Subscription;
 import org.springframework.boot.autoconfigure.AutoConfigurations;
 import org.springframework.boot.autoconfigure.aop.AopAutoConfiguration;
 import org.springframework.boot.test.context.runner.ApplicationContextRunner;
@@ -45,6 +48,7 @@ class ReactiveSharedCallTest {
     final Queue<String> contexts = new ConcurrentLinkedQueue<>();
     final Sinks.One<String> one = Sinks.one();
     final Sinks.Many<Integer> many = Sinks.many().replay().all();
+    final Queue<Subscriber<? super String>> waiting = new ConcurrentLinkedQueue<>();
     final IOException failure = new FileNotFoundException("no such customer");
   }
 
@@ -82,6 +86,11 @@ class ReactiveSharedCallTest {
     public Mono<String> throwing() throws IOException {
       log.invoked.incrementAndGet();
       throw log.failure;
+    }
+
+    @SharedCall
+    public Mono<String> slowToStart() {
+      return Mono.fromDirect(subscriber -> log.waiting.add(subscriber));
     }
 
     @SharedCall
@@ -181,6 +190,39 @@ class ReactiveSharedCallTest {
       follower.dispose();
       assertThat(log.cancelled).hasValue(1);
       assertThat(instances.get("default").inFlight()).isEmpty();
+    });
+  }
+
+  @Test
+  void mono_cancelledByAllBeforeUpstreamStarts_cancelsUpstreamWhenItDoes() {
+    play((service, log, instances) -> {
+      service.slowToStart().subscribe().dispose();
+      assertThat(instances.get("default").inFlight()).isEmpty();
+      log.waiting
+          .remove()
+          .onSubscribe(
+              new Subscription() {
+                @Override
+                public void request(long n) {}
+
+                @Override
+                public void cancel() {
+                  log.cancelled.incrementAndGet();
+                }
+              });
+      assertThat(log.cancelled).hasValue(1);
+    });
+  }
+
+  @Test
+  void mono_failureThatIsACompletionException_reachesAllAsItself() {
+    play((service, log, instances) -> {
+      CompletionException failure = new CompletionException(log.failure);
+      CompletableFuture<Throwable> leader = failureOf(service.one(1L)).toFuture();
+      CompletableFuture<Throwable> follower = failureOf(service.one(1L)).toFuture();
+      log.one.tryEmitError(failure);
+      assertThat(Calls.get(leader)).isSameAs(failure);
+      assertThat(Calls.get(follower)).isSameAs(failure);
     });
   }
 
