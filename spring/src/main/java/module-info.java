@@ -25,6 +25,7 @@ module io.singleflight.spring {
   requires spring.expression;
   requires static spring.security.core;
   requires static spring.tx;
+  requires static spring.web;
 
   exports io.singleflight.spring;
 

@@ -68,20 +68,26 @@ final class Callers {
     return decorated;
   }
 
-  /** The caller's locale and time zone. */
-  private static final class Place implements CallerContext {
+  /** The locale and time zone of a caller. */
+  record LocaleAndZone(Locale locale, String zone) {
 
-    private record LocaleAndZone(Locale locale, String zone) {
-      @Override
-      public String toString() {
-        return locale + " " + zone;
-      }
+    static LocaleAndZone of(@Nullable LocaleContext context) {
+      return new LocaleAndZone(
+          LocaleContextHolder.getLocale(context), LocaleContextHolder.getTimeZone(context).getID());
     }
 
     @Override
+    public String toString() {
+      return locale + " " + zone;
+    }
+  }
+
+  /** The locale and time zone of the thread. */
+  private static final class Place implements CallerContext {
+
+    @Override
     public Object identify() {
-      return new LocaleAndZone(
-          LocaleContextHolder.getLocale(), LocaleContextHolder.getTimeZone().getID());
+      return LocaleAndZone.of(LocaleContextHolder.getLocaleContext());
     }
 
     @Override

@@ -29,6 +29,7 @@ import org.springframework.core.annotation.Order;
 import org.springframework.core.type.AnnotatedTypeMetadata;
 import org.springframework.security.core.context.SecurityContextHolder;
 import org.springframework.security.core.context.SecurityContextHolderStrategy;
+import org.springframework.web.filter.reactive.ServerWebExchangeContextFilter;
 import reactor.core.publisher.Mono;
 
 /**
@@ -94,7 +95,6 @@ public final class SingleFlightAutoConfiguration {
     }
   }
 
-  @Configuration(proxyBeanMethods = false)
   /* Boot's conditions on properties know no words but true and false: to one "off" is on, to the
    * other "on" is off. */
   static class CacheEnabled implements Condition {
@@ -107,6 +107,7 @@ public final class SingleFlightAutoConfiguration {
     }
   }
 
+  @Configuration(proxyBeanMethods = false)
   @ConditionalOnClass({FlightMeters.class, MeterRegistry.class})
   static class MetersConfiguration {
 
@@ -140,8 +141,8 @@ public final class SingleFlightAutoConfiguration {
 
     @Bean
     CallerIdentity singleFlightPrincipal(ObjectProvider<SecurityContextHolderStrategy> strategy) {
-      return new Principals.OfThread(
       SecurityContextHolderStrategy ofApplication = strategy.getIfUnique();
+      return new Principals.OfThread(
           ofApplication == null
               ? SecurityContextHolder::getContextHolderStrategy // which may change at any time
               : () -> ofApplication);
@@ -161,6 +162,17 @@ public final class SingleFlightAutoConfiguration {
     @ConditionalOnWebApplication(type = ConditionalOnWebApplication.Type.REACTIVE)
     Object singleFlightWebFluxSecurity() {
       return new Object();
+    }
+  }
+
+  @Configuration(proxyBeanMethods = false)
+  @ConditionalOnClass({ServerWebExchangeContextFilter.class, Mono.class})
+  @ConditionalOnWebApplication(type = ConditionalOnWebApplication.Type.REACTIVE)
+  static class WebFluxConfiguration {
+
+    @Bean
+    CallerIdentity singleFlightExchangePlace() {
+      return new ExchangePlace();
     }
   }
 

@@ -11,8 +11,11 @@ import java.util.TimeZone;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.springframework.boot.autoconfigure.AutoConfigurations;
 import org.springframework.boot.autoconfigure.aop.AopAutoConfiguration;
 import org.springframework.boot.test.context.runner.ApplicationContextRunner;
@@ -21,8 +24,11 @@ import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.context.i18n.LocaleContextHolder;
 import org.springframework.context.i18n.SimpleTimeZoneAwareLocaleContext;
+import org.springframework.mock.http.server.reactive.MockServerHttpRequest;
+import org.springframework.mock.web.server.MockServerWebExchange;
 import org.springframework.security.authentication.AnonymousAuthenticationToken;
 import org.springframework.security.authentication.TestingAuthenticationToken;
+import org.springframework.security.config.web.server.ServerHttpSecurity;
 import org.springframework.security.core.Authentication;
 import org.springframework.security.core.authority.AuthorityUtils;
 import org.springframework.security.core.authority.FactorGrantedAuthority;
@@ -30,6 +36,10 @@ import org.springframework.security.core.context.ReactiveSecurityContextHolder;
 import org.springframework.security.core.context.SecurityContextHolder;
 import org.springframework.security.core.context.SecurityContextImpl;
 import org.springframework.security.core.userdetails.User;
+import org.springframework.security.web.server.WebFilterChainProxy;
+import org.springframework.web.filter.reactive.ServerWebExchangeContextFilter;
+import org.springframework.web.server.ServerWebExchange;
+import org.springframework.web.server.WebFilter;
 import reactor.core.publisher.Mono;
 import reactor.core.publisher.Sinks;
 
@@ -346,6 +356,72 @@ class IdentityTest {
     });
   }
 
+  static Stream<WebFilter> filtersThatKeepTheExchange() {
+    return Stream.of(
+        new ServerWebExchangeContextFilter(),
+        new WebFilterChainProxy(ServerHttpSecurity.http().build()));
+  }
+
+  @ParameterizedTest
+  @MethodSource("filtersThatKeepTheExchange")
+  void locales_ofExchanges_doNotShare(WebFilter filter) {
+    new ReactiveWebApplicationContextRunner()
+        .withConfiguration(AutoConfigurations.of(SingleFlightAutoConfiguration.class))
+        .withBean(Gate.class)
+        .withBean(Localized.class)
+        .run(context -> {
+          Localized service = context.getBean(Localized.class);
+          var german = ofExchange(filter, service.greeting(), "de");
+          var french = ofExchange(filter, service.greeting(), "fr");
+          var germanToo = ofExchange(filter, service.greeting(), "de");
+          awaitCallers(context.getBean(SingleFlights.class), "default", 3);
+          context.getBean(Gate.class).opened.tryEmitEmpty();
+          assertThat(List.of(get(german), get(french), get(germanToo)))
+              .containsExactly("de", "fr", "de");
+          assertThat(get(german)).isSameAs(get(germanToo));
+        });
+  }
+
+  static class Gate {
+    final Sinks.Empty<Void> opened = Sinks.empty();
+  }
+
+  static class Localized {
+    private final Gate gate;
+
+    Localized(Gate gate) {
+      this.gate = gate;
+    }
+
+    @SharedCall
+    public Mono<String> greeting() {
+      return Mono.deferContextual(context ->
+          gate.opened
+              .asMono()
+              .then(
+                  Mono.fromSupplier(() ->
+                      new String(
+                          ServerWebExchangeContextFilter.getExchange(context)
+                              .orElseGet(() -> context.get(ServerWebExchange.class))
+                              .getLocaleContext()
+                              .getLocale()
+                              .getLanguage()))));
+    }
+  }
+
+  private static CompletableFuture<String> ofExchange(
+      WebFilter filter, Mono<String> answer, String language) {
+    MockServerWebExchange exchange =
+        MockServerWebExchange.from(
+            MockServerHttpRequest.get("/")
+                .acceptLanguageAsLocales(Locale.forLanguageTag(language)));
+    CompletableFuture<String> answered = new CompletableFuture<>();
+    filter
+        .filter(exchange, filtered -> answer.doOnNext(answered::complete).then())
+        .subscribe(nothing -> {}, answered::completeExceptionally);
+    return answered;
+  }
+
   @Test
   void identityBean_tellsCallersApart() {
     play(
@@ -470,6 +546,7 @@ class IdentityTest {
         new ReactiveWebApplicationContextRunner()
             .withConfiguration(AutoConfigurations.of(SingleFlightAutoConfiguration.class));
     webFlux
+        .withBean("tenants", Tenants.class)
         .withBean(Held.class)
         .withBean(Service.class)
         .run(context ->

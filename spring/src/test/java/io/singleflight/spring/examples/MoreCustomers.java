@@ -15,6 +15,7 @@ import java.util.concurrent.TimeoutException;
 import org.springframework.beans.factory.annotation.Qualifier;
 import org.springframework.cache.annotation.Cacheable;
 import org.springframework.context.annotation.Bean;
+import reactor.core.publisher.Mono;
 
 /** More examples: of the annotation, and of the beans around it. */
 class MoreCustomers {
@@ -51,6 +52,23 @@ class MoreCustomers {
   }
 
   // end
+
+  static class Reactive {
+    private final CustomerDatabase database;
+    private final Tenants tenants;
+
+    Reactive(CustomerDatabase database, Tenants tenants) {
+      this.database = database;
+      this.tenants = tenants;
+    }
+
+    // example
+    @SharedCall(identity = "@tenants.ofSubscription()")
+    public Mono<Prices> prices() {
+      return tenants.ofSubscription().map(database::pricesOf);
+    }
+    // end
+  }
 
   static class Cached {
     private final CustomerDatabase database;

@@ -7,6 +7,7 @@ import io.singleflight.spring.CallerIdentity;
 import io.singleflight.spring.SingleFlightAutoConfiguration;
 import io.singleflight.spring.SingleFlights;
 import io.singleflight.spring.examples.CustomerDatabase.Customer;
+import io.singleflight.spring.examples.CustomerDatabase.Prices;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -25,6 +26,8 @@ import org.springframework.cache.CacheManager;
 import org.springframework.cache.annotation.EnableCaching;
 import org.springframework.cache.concurrent.ConcurrentMapCacheManager;
 import org.springframework.context.annotation.Configuration;
+import reactor.core.publisher.Mono;
+import reactor.util.context.Context;
 
 /**
  * The examples of the documentation. What stands between {@code // example} and {@code // end} is
@@ -75,6 +78,7 @@ class SpringDocTest {
         .withBean(CustomerService.class)
         .withBean("tenants", Tenants.class)
         .withBean(MoreCustomers.class)
+        .withBean(MoreCustomers.Reactive.class)
         .withBean(MoreCustomers.Cached.class)
         .withBean(MoreCustomers.Orders.class)
         .run(context -> {
@@ -85,11 +89,14 @@ class SpringDocTest {
           assertThat(customers.find(7, "why").id()).isEqualTo(7);
           assertThat(customers.countries()).hasSize(1);
           assertThat(customers.prices().tenant()).isEqualTo("north");
+          Mono<Prices> prices = context.getBean(MoreCustomers.Reactive.class).prices();
+          assertThat(prices.contextWrite(Context.of("tenant", "south")).block())
+              .isEqualTo(new Prices("south"));
           MoreCustomers.Cached cached = context.getBean(MoreCustomers.Cached.class);
           assertThat(cached.find("ada")).isSameAs(cached.find("ada"));
           assertThat((Object) context.getBean(MoreCustomers.Orders.class).customers)
               .isSameAs(context.getBean(SingleFlights.class).get("customers"));
-          assertThat(context.getBean(FlightStats.class).snapshot().started()).isEqualTo(6);
+          assertThat(context.getBean(FlightStats.class).snapshot().started()).isEqualTo(7);
           assertThat(context.getBean(CacheManager.class).getCacheNames())
               .containsExactly("customers");
           assertThat(context.getBeansOfType(CallerIdentity.class)).containsKey("tenant");

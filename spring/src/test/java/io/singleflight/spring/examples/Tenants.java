@@ -1,6 +1,8 @@
 package io.singleflight.spring.examples;
 
-/** Knows the tenant of the thread. */
+import reactor.core.publisher.Mono;
+
+/** Knows the tenant of the thread, and that of the subscription. */
 class Tenants {
 
   private final ThreadLocal<String> current = ThreadLocal.withInitial(() -> "north");
@@ -8,4 +10,10 @@ class Tenants {
   public String current() {
     return current.get();
   }
+
+  // example
+  public Mono<String> ofSubscription() {
+    return Mono.deferContextual(context -> Mono.justOrEmpty(context.getOrEmpty("tenant")));
+  }
+  // end
 }
