@@ -15,6 +15,7 @@ import java.lang.reflect.RecordComponent;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.Map;
+import java.util.Properties;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
@@ -38,6 +39,9 @@ import org.springframework.boot.test.system.CapturedOutput;
 import org.springframework.boot.test.system.OutputCaptureExtension;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
+import org.springframework.core.env.PropertiesPropertySource;
+import org.springframework.core.env.StandardEnvironment;
+import org.springframework.core.env.SystemEnvironmentPropertySource;
 import org.springframework.core.io.ClassPathResource;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -275,6 +279,11 @@ class PropertiesTest {
     CountDownLatch latch() {
       return new CountDownLatch(1);
     }
+
+    @Bean
+    FlightStats stats() {
+      return new FlightStats();
+    }
   }
 
   @ParameterizedTest
@@ -283,7 +292,7 @@ class PropertiesTest {
       quoteCharacter = '^',
       textBlock =
           """
-          customers.max-folowers=1                  | singleflight.instances.customers.max-folowers | were left unbound
+          customers.max-folowers=1                  | singleflight.instances.customers.max-folowers | There is no such option; there are [executor, freshness, max-join-age
           customers.max-followers=-1                | singleflight.instances.customers.max-followers | give zero or more
           customers.max-followers=many              | singleflight.instances.customers.max-followers | "many"
           customers.max-join-age=0s                 | singleflight.instances.customers.max-join-age | give more than zero
@@ -320,6 +329,55 @@ class PropertiesTest {
     assertThat(output)
         .contains("APPLICATION FAILED TO START")
         .contains("singleflight.cache.enable");
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "systemProperties, singleflight.instances.customers.max-folowers",
+    "systemEnvironment, SINGLEFLIGHT_INSTANCES_CUSTOMERS_MAXFOLOWERS",
+    "systemEnvironment, SINGLEFLIGHT_INSTANCES_CUSTOMERS_MAX_FOLOWERS",
+  })
+  void misspeltProperty_ofTheSystem_failsTheStart(
+      String source, String name, CapturedOutput output) {
+    assertThatThrownBy(() -> runWith(source, Map.of(name, "1")));
+    assertThat(output)
+        .contains("APPLICATION FAILED TO START")
+        .contains("singleflight.instances.customers.max")
+        .contains("There is no such option");
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "systemProperties, singleflight.instances.customers.listeners[0], stats",
+    "systemEnvironment, SINGLEFLIGHT_INSTANCES_CUSTOMERS_MAXFOLLOWERS, 1",
+    "systemEnvironment, SINGLEFLIGHT_INSTANCES_CUSTOMERS_MAX_FOLLOWERS, 1",
+    "systemEnvironment, SINGLEFLIGHT_INSTANCES_CUSTOMERS_HANDOFFON_0_, java.lang.Exception",
+    "systemEnvironment, SINGLEFLIGHT_INSTANCES_CUSTOMERS_LISTENERS_0, stats",
+  })
+  void property_ofTheSystem_isNoMistake(String source, String name, String value) {
+    runWith(source, Map.of(name, value));
+  }
+
+  private static void runWith(String source, Map<String, Object> properties) {
+    StandardEnvironment environment = new StandardEnvironment();
+    environment
+        .getPropertySources()
+        .replace(
+            source,
+            source.equals(StandardEnvironment.SYSTEM_ENVIRONMENT_PROPERTY_SOURCE_NAME)
+                ? new SystemEnvironmentPropertySource(source, properties)
+                : new PropertiesPropertySource(source, asProperties(properties)));
+    new SpringApplicationBuilder(Application.class)
+        .environment(environment)
+        .web(WebApplicationType.NONE)
+        .run()
+        .close();
+  }
+
+  private static Properties asProperties(Map<String, Object> properties) {
+    Properties all = new Properties();
+    all.putAll(properties);
+    return all;
   }
 
   @Test
