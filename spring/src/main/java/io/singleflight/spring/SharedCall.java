@@ -52,7 +52,8 @@ import java.lang.annotation.Target;
  * <p>The annotation may stand on a method of a class or of an interface. As with all of Spring's
  * advice, calls through {@code this} are not seen. Sharing comes inside {@code @Cacheable} and
  * outside {@code @Transactional}; retries, method security and validation come outside. A mistake
- * in an annotation, such as a misspelt parameter, fails the start of the application.
+ * in an annotation, such as a misspelt parameter, fails the start of the application, or the first
+ * use of a lazy bean.
  */
 @Target({ElementType.METHOD, ElementType.ANNOTATION_TYPE})
 @Retention(RetentionPolicy.RUNTIME)
