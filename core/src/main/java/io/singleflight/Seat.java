@@ -105,10 +105,10 @@ final class Seat<K, V extends @Nullable Object> {
 
   /** Waits for the outcome; returns null if this caller is to perform instead, and has begun. */
   @Nullable Outcome<V> awaitTurn(Performer performer) throws InterruptedException {
-    Outcome<V> got;
-    do {
-      got = await(0, Long.MAX_VALUE);
-    } while (got == null && !herd().begin(this, performer));
+    Outcome<V> got = await(0, Long.MAX_VALUE);
+    if (got == null) {
+      herd().begin(this, performer);
+    }
     return got;
   }
 

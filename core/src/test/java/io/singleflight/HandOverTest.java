@@ -8,8 +8,10 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Queue;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Executor;
@@ -22,6 +24,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Consumer;
 import java.util.function.LongSupplier;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -158,6 +161,46 @@ class HandOverTest {
     scene.assertEnds("by the batch");
   }
 
+  /** Nobody could perform when the flight was handed off; then the one behind has somebody. */
+  @Test
+  void handOff_callerBehindIsStillTold_goesFirstOnceItWaits() throws Exception {
+    AtomicReference<Runnable> whenStarted = new AtomicReference<>(() -> {});
+    BusyBatch scene =
+        new BusyBatch(
+            System::nanoTime,
+            options ->
+                options.listener(
+                    new FlightListener<>() {
+                      @Override
+                      public void started(Object key) {
+                        whenStarted.getAndSet(() -> {}).run();
+                      }
+                    }),
+            all -> {});
+    whenStarted.set(scene::handOff);
+    Future<String> behind = threads.submit(() -> scene.flights.call("a", key -> "by the next"));
+    assertThat(behind.get(20, TimeUnit.SECONDS)).isEqualTo("by the next");
+    assertThat(scene.batch).isNotDone();
+    scene.assertEnds("by the batch");
+  }
+
+  @Test
+  void leave_ofTheAppointedAmongTheBusy_letsTheFlightBehindGoFirst() throws Exception {
+    Queue<Runnable> held = new ConcurrentLinkedQueue<>();
+    AtomicReference<CompletableFuture<String>> appointed = new AtomicReference<>();
+    BusyBatch scene =
+        new BusyBatch(
+            System::nanoTime,
+            options -> options.executor(held::add),
+            all -> appointed.set(all.submit("a", key -> "never")));
+    FutureTask<String> behind = waiting(() -> scene.flights.call("a", key -> "by the next"));
+    scene.handOff();
+    await().until(() -> !held.isEmpty());
+    assertThat(appointed.get().cancel(true)).isTrue();
+    assertThat(behind.get(20, TimeUnit.SECONDS)).isEqualTo("by the next");
+    scene.assertEnds("by the batch");
+  }
+
   /** It came for the flight that ran, and found it behind the one that it would have waited in. */
   @Test
   void call_whoseFlightIsOvertakenMeanwhile_waitsInTheOneThatIsNext() throws Exception {
@@ -245,7 +288,18 @@ class HandOverTest {
     private final AtomicReference<Thread> leaders = new AtomicReference<>();
 
     BusyBatch(LongSupplier clock) throws Exception {
-      flights = SingleFlight.<Object, String>builder().freshness(Freshness.NEXT).build(clock);
+      this(clock, options -> {}, all -> {});
+    }
+
+    BusyBatch(
+        LongSupplier clock,
+        Consumer<SingleFlight.Builder<Object, String>> options,
+        Consumer<SingleFlight<Object, String>> alsoAboard)
+        throws Exception {
+      SingleFlight.Builder<Object, String> builder =
+          SingleFlight.<Object, String>builder().freshness(Freshness.NEXT);
+      options.accept(builder);
+      flights = builder.build(clock);
       CountDownLatch ahead = new CountDownLatch(1);
       CountDownLatch begun = new CountDownLatch(1);
       first =
@@ -277,12 +331,14 @@ class HandOverTest {
                     return values;
                   }));
       await().until(() -> flights.inFlight().stream().mapToInt(InFlight::callers).sum() == 4);
+      alsoAboard.accept(flights);
       ahead.countDown();
       begun.await();
     }
 
     void handOff() {
       leaders.get().interrupt();
+      await().until(leader::isDone);
     }
 
     void assertEnds(String valueOfA) throws Exception {

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatNullPointerException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
+import java.lang.ref.WeakReference;
 import java.lang.reflect.Field;
 import java.time.Duration;
 import java.util.List;
@@ -22,6 +23,8 @@ import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Defects that were found by review, each with the interleaving that showed it. */
 @Timeout(60)
@@ -441,5 +444,108 @@ class RegressionTest {
     otherThread.start();
     assertThatThrownBy(mine::get).hasCauseInstanceOf(FlightDeadlockException.class);
     assertThat(executions).hasValue(0);
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void forget_flightLandsOnTheWay_answersThatThereWasNone(boolean followed) throws Exception {
+    SingleFlight<Object, Integer> flights = SingleFlight.create();
+    FutureTask<Integer> leader = new FutureTask<>(() -> flights.call("a", key -> untilGate("a")));
+    threads.execute(leader);
+    await().until(() -> !flights.inFlight().isEmpty());
+    CompletableFuture<Integer> follower =
+        followed ? flights.submit("a", key -> 0) : CompletableFuture.completedFuture(0);
+    Object sameKey =
+        new Object() {
+          @Override
+          public int hashCode() {
+            return "a".hashCode();
+          }
+
+          @Override
+          public boolean equals(Object other) {
+            gate.countDown();
+            await().until(() -> leader.isDone() && follower.isDone());
+            return "a".equals(other);
+          }
+        };
+    assertThat(flights.forget(sameKey)).isFalse();
+    assertThat(leader.get()).isEqualTo(1);
+  }
+
+  /** Only then is its stage there to be cancelled. */
+  @Test
+  void callAsync_abandonedWhileItsFunctionRunsOnTheExecutor_cancelsTheStage() throws Exception {
+    SingleFlight<String, Integer> flights =
+        SingleFlight.<String, Integer>builder().freshness(Freshness.NEXT).build();
+    CountDownLatch begun = new CountDownLatch(1);
+    CompletableFuture<Integer> stage = new CompletableFuture<>();
+    CompletableFuture<Integer> ahead = flights.callAsync("a", key -> new CompletableFuture<>());
+    CompletableFuture<Integer> behind =
+        flights.callAsync(
+            "a",
+            key -> {
+              begun.countDown();
+              try {
+                new CountDownLatch(1).await();
+              } catch (InterruptedException abandoned) {
+                return stage;
+              }
+              return stage;
+            });
+    assertThat(ahead.cancel(true)).isTrue();
+    begun.await();
+    assertThat(behind.cancel(true)).isTrue();
+    await().until(stage::isCancelled);
+  }
+
+  /** A thread goes on when its wait is over, and so may what it waited for. */
+  @Test
+  void call_insideAWorkThatHasWaited_isCollected() throws Exception {
+    SingleFlight<Object, Integer> flights = SingleFlight.create();
+    CountDownLatch performing = new CountDownLatch(1);
+    AtomicReference<Object> inner = new AtomicReference<>(new Object());
+    WeakReference<Object> reference = new WeakReference<>(inner.get());
+    CompletableFuture<Integer> stage = new CompletableFuture<>();
+    CompletableFuture<Integer> leader = flights.callAsync(inner.get(), key -> stage);
+    Thread[] follower = new Thread[1];
+    Future<Integer> outer =
+        threads.submit(() ->
+            flights.call(
+                "outer",
+                key -> {
+                  follower[0] = Thread.currentThread();
+                  performing.countDown();
+                  int got = flights.call(inner.getAndSet(null), again -> 0);
+                  gate.await();
+                  return got;
+                }));
+    performing.await();
+    await().until(() -> follower[0].getState() == Thread.State.WAITING);
+    stage.complete(2);
+    assertThat(leader.get()).isEqualTo(2);
+    await()
+        .until(() -> {
+          System.gc();
+          return reference.get() == null;
+        });
+    gate.countDown();
+    assertThat(outer.get()).isEqualTo(2);
+  }
+
+  @Test
+  void call_failureWhoseCausesGoInACircle_lands() {
+    SingleFlight<String, Integer> flights = SingleFlight.create();
+    Exception cause = new Exception();
+    Exception failure = new Exception(cause);
+    cause.initCause(failure);
+    assertThatThrownBy(() ->
+            flights.call(
+                "a",
+                key -> {
+                  throw failure;
+                }))
+        .isSameAs(failure);
+    assertThat(flights.inFlight()).isEmpty();
   }
 }
