@@ -230,6 +230,10 @@ class HandOverTest {
     late[0].start();
     await().until(() -> late[0].getState() == Thread.State.WAITING);
     assertThat(overtaken.getCount()).isZero();
+    assertThat(scene.flights.inFlight())
+        .filteredOn(each -> each.key().equals("a"))
+        .extracting(InFlight::state)
+        .containsExactly(InFlight.State.RUNNING, InFlight.State.WAITING);
     mayEnd.countDown();
     assertThat(behind.get()).isEqualTo("by the next");
     assertThat(call.get(20, TimeUnit.SECONDS)).isEqualTo("by the late one");
@@ -261,7 +265,9 @@ class HandOverTest {
           }
         };
     assertThat(scene.flights.forget(sameKey)).isTrue();
-    assertThat(scene.flights.inFlight()).extracting(InFlight::key).containsExactly("slow");
+    assertThat(((LocalSingleFlight<Object, String>) scene.flights).table.flights())
+        .extracting(flight -> flight.key)
+        .containsExactly("slow");
     mayEnd.countDown();
     assertThat(behind.get()).isEqualTo("by the next");
     scene.assertEnds("by the batch");

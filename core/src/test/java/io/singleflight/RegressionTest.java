@@ -9,7 +9,9 @@ import java.lang.ref.WeakReference;
 import java.lang.reflect.Field;
 import java.time.Duration;
 import java.util.List;
+import java.util.Queue;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -314,6 +316,19 @@ class RegressionTest {
   }
 
   /** The work of a follower would see what the leader's thread handed down. */
+  @Test
+  void land_onlyFutureOfAFollowerHasLeft_troublesTheExecutorNoMore() {
+    Queue<Runnable> tasks = new ConcurrentLinkedQueue<>();
+    SingleFlight<String, Integer> flights =
+        SingleFlight.<String, Integer>builder().executor(tasks::add).build();
+    CompletableFuture<Integer> stage = new CompletableFuture<>();
+    CompletableFuture<Integer> leader = flights.callAsync("a", key -> stage);
+    assertThat(flights.submit("a", key -> 2).cancel(true)).isTrue();
+    stage.complete(1);
+    assertThat(leader).isCompletedWithValue(1);
+    assertThat(tasks).isEmpty();
+  }
+
   @Test
   void future_completedByItsCaller_answersAsAnyFutureDoes() {
     SingleFlight<String, String> flights = SingleFlight.create();
