@@ -6,7 +6,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
 import java.lang.ref.WeakReference;
-import java.lang.reflect.Field;
 import java.time.Duration;
 import java.util.List;
 import java.util.Queue;
@@ -45,24 +44,6 @@ class RegressionTest {
   private Integer untilGate(String key) throws InterruptedException {
     gate.await();
     return executions.incrementAndGet();
-  }
-
-  @Test
-  void insert_equalHashCodesAmongDenseOnes_doesNotGrowTheTable() throws Exception {
-    FlightTable<Integer, Integer> table = new FlightTable<>();
-    LocalSingleFlight<?, ?> instance = (LocalSingleFlight<?, ?>) SingleFlight.create();
-    for (int i = 0; i < 1000; i++) {
-      table.insert(new Flight<>(instance, i, i % 100, 0, Performer.current()));
-    }
-    assertThat(slotsOf(table)).isEqualTo(1024);
-  }
-
-  private static int slotsOf(FlightTable<?, ?> table) throws ReflectiveOperationException {
-    Field slots = FlightTable.class.getDeclaredField("slots");
-    slots.setAccessible(true);
-    Field array = slots.get(table).getClass().getDeclaredField("array");
-    array.setAccessible(true);
-    return ((Object[]) array.get(slots.get(table))).length;
   }
 
   @Test
@@ -562,5 +543,86 @@ class RegressionTest {
                 }))
         .isSameAs(failure);
     assertThat(flights.inFlight()).isEmpty();
+  }
+
+  @Test
+  void submit_byAnInterruptedThread_leavesItSo() {
+    SingleFlight<String, Integer> flights =
+        SingleFlight.<String, Integer>builder().executor(Runnable::run).build();
+    Thread.currentThread().interrupt();
+    CompletableFuture<Integer> future = flights.submit("a", key -> 1);
+    assertThat(Thread.interrupted()).isTrue();
+    assertThat(future).isCompletedWithValue(1);
+  }
+
+  @Test
+  void handOver_noThreadIsToBeHad_landsWithThat() {
+    SingleFlight<String, Integer> flights =
+        SingleFlight.<String, Integer>builder()
+            .freshness(Freshness.NEXT)
+            .executor(Runnable::run)
+            .build(
+                System::nanoTime,
+                task -> {
+                  throw new RejectedExecutionException("no thread");
+                });
+    CompletableFuture<Integer> stage = new CompletableFuture<>();
+    CompletableFuture<Integer> ahead = flights.callAsync("a", key -> stage);
+    CompletableFuture<Integer> behind = flights.submit("a", key -> 2);
+    stage.complete(1);
+    assertThat(ahead).isCompletedWithValue(1);
+    assertThatThrownBy(() -> behind.get(20, TimeUnit.SECONDS)).hasRootCauseMessage("no thread");
+    assertThat(flights.inFlight()).isEmpty();
+  }
+
+  @Test
+  void inFlight_aloneOnItsThread_isNamedByIt() throws Exception {
+    SingleFlight<String, List<InFlight<String>>> flights = SingleFlight.create();
+    assertThat(flights.call("a", key -> flights.inFlight()))
+        .singleElement()
+        .extracting(InFlight::leader)
+        .isEqualTo(Thread.currentThread().getName());
+  }
+
+  /** Its thread goes on performing: what it would have waited for is let go. */
+  @Test
+  void call_refusedAsADeadlock_isCollected() throws Exception {
+    SingleFlight<Object, String> flights = SingleFlight.create();
+    AtomicReference<Object> inner = new AtomicReference<>(new Object());
+    WeakReference<Object> reference = new WeakReference<>(inner.get());
+    CountDownLatch outerPerforms = new CountDownLatch(1);
+    CountDownLatch go = new CountDownLatch(1);
+    CountDownLatch refused = new CountDownLatch(1);
+    Future<String> outer =
+        threads.submit(() ->
+            flights.call(
+                "outer",
+                key -> {
+                  outerPerforms.countDown();
+                  go.await();
+                  assertThatThrownBy(() -> flights.call(inner.getAndSet(null), again -> "never"))
+                      .isInstanceOf(FlightDeadlockException.class);
+                  refused.countDown();
+                  gate.await();
+                  return "outer";
+                }));
+    outerPerforms.await();
+    FutureTask<String> other =
+        new FutureTask<>(
+            () -> flights.call(inner.get(), key -> flights.call("outer", again -> "never")));
+    Thread otherThread = new Thread(other);
+    otherThread.start();
+    await().until(() -> otherThread.getState() == Thread.State.WAITING);
+    go.countDown();
+    refused.await();
+    otherThread.interrupt();
+    assertThatThrownBy(other::get).hasCauseInstanceOf(InterruptedException.class);
+    await()
+        .until(() -> {
+          System.gc();
+          return reference.get() == null;
+        });
+    gate.countDown();
+    assertThat(outer.get()).isEqualTo("outer");
   }
 }

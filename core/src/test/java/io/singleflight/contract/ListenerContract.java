@@ -1,6 +1,7 @@
 package io.singleflight.contract;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.singleflight.FlightListener;
 import io.singleflight.FlightStats;
@@ -11,11 +12,13 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Queue;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.ExecutorService;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
@@ -435,5 +438,26 @@ public abstract class ListenerContract extends Contract {
       assertThat(RecordingFile.readAllEvents(file))
           .noneMatch(event -> event.getEventType().getName().equals("io.singleflight.Flight"));
     }
+  }
+
+  /** It leaves the flight that it waits for, and all others that it has joined. */
+  @Test
+  void listener_batchIsInterrupted_isToldSoOfEachKey() throws Exception {
+    SingleFlight<Object, Object> flights = instance(options -> options.listener(listener));
+    GatedWork work = gated();
+    Caller a = start(Kind.CALL, Threads.PLATFORM, flights, "a", work);
+    Caller b = start(Kind.CALL, Threads.PLATFORM, flights, "b", work);
+    awaitCallers(flights, 2);
+    FutureTask<Object> batch =
+        new FutureTask<>(() -> flights.callAll(List.of("a", "b"), keys -> Map.of()));
+    Thread thread = Threads.PLATFORM.start(batch);
+    await(() -> thread.getState() == Thread.State.WAITING);
+    thread.interrupt();
+    assertThatThrownBy(() -> got(batch)).hasCauseInstanceOf(InterruptedException.class);
+    assertThat(told)
+        .filteredOn(each -> each.startsWith("left"))
+        .containsExactly("left INTERRUPTED", "left INTERRUPTED");
+    work.returns("landed");
+    assertThat(a.value()).isEqualTo(b.value());
   }
 }
