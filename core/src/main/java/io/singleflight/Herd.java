@@ -31,12 +31,13 @@ final class Herd<K, V extends @Nullable Object> {
    * flight (P2). Whoever wants to leave after the first step is too late, and waits the moment until
    * the last.
    *
-   * Waking: who lands a large herd wakes FAN_OUT, of a small one as many again until all are awake;
-   * and everybody who wakes with the outcome wakes up to FAN_OUT more. Each blocked thread is taken
-   * off the list by exactly one waker, and passes the outcome check, hence wakes others in turn,
-   * whatever woke it; so nobody is forgotten and the leader pays for a constant number at most. A
-   * caller that is not attentive is passed over: it says that it is before it looks for the outcome
-   * and parks, and the outcome is there before anybody is passed over.
+   * Waking: who lands a small herd and all who wake with its outcome wake one after another, until
+   * all are awake. Of a large herd each wakes FAN_OUT, which it takes off the list at once: there,
+   * those who wake at a time are many, and meet in its CAS. Each blocked thread is taken off by
+   * exactly one waker, and passes the outcome check, hence wakes others in turn, whatever woke it;
+   * so nobody is forgotten and the leader pays for a constant number at most. A caller that is not
+   * attentive is passed over: it says that it is before it looks for the outcome and parks, and the
+   * outcome is there before anybody is passed over.
    */
 
   static final int FAN_OUT = 4;
@@ -379,24 +380,31 @@ final class Herd<K, V extends @Nullable Object> {
   void publish(Outcome<V> landed) {
     toWake = first;
     outcome = landed;
-    do {
-      wake();
-    } while (callers <= SMALL && toWake != null);
+    wakeSome();
   }
 
   /** Wakes some of those who wait for the outcome, if it is there; who has woken wakes others. */
   void wakeMore() {
     if (outcome != null) {
-      wake();
+      wakeSome();
     }
   }
 
-  /* Takes all whom it wakes off the list at once: those who wake at a time meet in the one CAS. */
-  private void wake() {
+  private void wakeSome() {
+    if (callers > SMALL) {
+      wake(FAN_OUT);
+    } else {
+      while (toWake != null) {
+        wake(1);
+      }
+    }
+  }
+
+  private void wake(int count) {
     Seat<K, V> from = toWake;
     while (from != null) {
       Seat<K, V> to = from;
-      for (int left = FAN_OUT; to != null && left > 0; to = to.next) {
+      for (int left = count; to != null && left > 0; to = to.next) {
         left -= to.isAsleep() ? 1 : 0;
       }
       if (TO_WAKE.compareAndSet(this, from, to)) {
