@@ -37,12 +37,22 @@ final class SharedMethods {
     return types.computeIfAbsent(
         type,
         candidate ->
-            AnnotationUtils.isCandidateClass(candidate, SharedCall.class)
+            !isOfSpring(candidate) && AnnotationUtils.isCandidateClass(candidate, SharedCall.class)
                 ? MethodIntrospector.selectMethods(candidate, ANNOTATED).stream()
                     .map(method -> find(method, candidate))
                     .filter(Objects::nonNull)
                     .toList()
                 : List.of());
+  }
+
+  /*
+   * Spring's own beans are most of an application's, and not annotated: to look through their
+   * methods would take most of what this starter takes at the start. Its samples are applications.
+   */
+  private static boolean isOfSpring(Class<?> type) {
+    String name = type.getName();
+    return name.startsWith("org.springframework.")
+        && !name.startsWith("org.springframework.samples.");
   }
 
   @Nullable SharedMethod find(Method method, @Nullable Class<?> targetClass) {
