@@ -249,21 +249,14 @@ class HandOverTest {
     FutureTask<String> behind =
         waiting(() -> scene.flights.call("a", key -> held(overtaken, mayEnd, "by the next")));
     Object sameKey =
-        new Object() {
-          @Override
-          public int hashCode() {
-            return "a".hashCode();
-          }
-
-          @Override
-          public boolean equals(Object other) {
-            if (overtaken.getCount() > 0) {
-              scene.handOff();
-              awaitLatch(overtaken);
-            }
-            return "a".equals(other);
-          }
-        };
+        new WatchedKey(
+            "a",
+            () -> {
+              if (overtaken.getCount() > 0) {
+                scene.handOff();
+                awaitLatch(overtaken);
+              }
+            });
     assertThat(scene.flights.forget(sameKey)).isTrue();
     assertThat(((LocalSingleFlight<Object, String>) scene.flights).table.flights())
         .extracting(flight -> flight.key)

@@ -452,19 +452,12 @@ class RegressionTest {
     CompletableFuture<Integer> follower =
         followed ? flights.submit("a", key -> 0) : CompletableFuture.completedFuture(0);
     Object sameKey =
-        new Object() {
-          @Override
-          public int hashCode() {
-            return "a".hashCode();
-          }
-
-          @Override
-          public boolean equals(Object other) {
-            gate.countDown();
-            await().until(() -> leader.isDone() && follower.isDone());
-            return "a".equals(other);
-          }
-        };
+        new WatchedKey(
+            "a",
+            () -> {
+              gate.countDown();
+              await().until(() -> leader.isDone() && follower.isDone());
+            });
     assertThat(flights.forget(sameKey)).isFalse();
     assertThat(leader.get()).isEqualTo(1);
   }
