@@ -28,6 +28,7 @@ import org.jspecify.annotations.Nullable;
  *       performed at most once; and in RUNNING a call that joined a flight performs its work only
  *       after an execution for its key failed such that its flight was handed off, or a caller left
  *       before its work began, so that it was replaced if it led.
+ *   <li><b>P7</b>: the work of a call that would have waited for itself was not performed.
  *   <li><b>P10</b>: no call that began after a forget had returned got the outcome of an execution
  *       that began before that forget did.
  *   <li><b>ONE</b>, at most one joinable flight: the executions for a key do not overlap, leaving
@@ -48,6 +49,7 @@ final class Checker {
     P3,
     P5,
     P6,
+    P7,
     P10,
     ONE
   }
@@ -111,6 +113,9 @@ final class Checker {
     }
     if (call.executions.get() > 1) {
       flag(Rule.P6, call + " performed its work " + call.executions + " times");
+    }
+    if (call.failure instanceof FlightDeadlockException && call.executions.get() > 0) {
+      flag(Rule.P7, call + " performed its work, and failed with " + call.failure);
     }
     Execution outcome = call.outcome;
     if (outcome == null) {

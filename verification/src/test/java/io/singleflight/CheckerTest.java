@@ -6,8 +6,8 @@ import io.singleflight.BrokenSingleFlight.Fault;
 import io.singleflight.Checker.Rule;
 import io.singleflight.Checker.Violation;
 import io.singleflight.History.Kind;
-import io.singleflight.Load.Mix;
 import io.singleflight.Load.Report;
+import io.singleflight.Workload.Mix;
 import java.util.EnumSet;
 import java.util.Set;
 import java.util.stream.Collectors;
@@ -23,7 +23,7 @@ class CheckerTest {
 
   @Test
   void check_nothingBroken_passes() {
-    assertThat(load(Fault.NONE, new Mix(CALL, 2, true, true, true), 200_000).violations())
+    assertThat(load(Fault.NONE, new Mix(CALL, 2, true, true, true, false), 200_000).violations())
         .isEmpty();
   }
 
@@ -42,7 +42,7 @@ class CheckerTest {
   })
   void check_brokenImplementation_isFlagged(
       Fault fault, Rule rule, boolean departures, boolean forgets, boolean handOffs) {
-    Report report = load(fault, new Mix(CALL, 2, departures, forgets, handOffs), AT_MOST);
+    Report report = load(fault, new Mix(CALL, 2, departures, forgets, handOffs, false), AT_MOST);
     System.out.printf(
         "mutant %s: flagged %s within %,d calls%n", fault, rules(report), report.calls());
     assertThat(rules(report)).contains(rule);
@@ -52,8 +52,8 @@ class CheckerTest {
   void check_joinsTheRunningFlightInNext_isFlagged() {
     Report report =
         new Load(
-                Load.real(Freshness.RUNNING, null),
-                new Mix(EnumSet.allOf(Kind.class), 2, false, false, false),
+                Workload.real(Freshness.RUNNING, null),
+                new Mix(EnumSet.allOf(Kind.class), 2, false, false, false, false),
                 Freshness.NEXT,
                 false,
                 3)

@@ -69,8 +69,8 @@ class LincheckTest {
 
   private static void check(Class<?> implementation, Class<?> specification) {
     new ModelCheckingOptions()
-        .iterations(Form.LONG ? 100 : 20)
-        .invocationsPerIteration(Form.LONG ? 2_000 : 50)
+        .iterations(Form.LONG ? 50 : 20)
+        .invocationsPerIteration(Form.LONG ? 1_000 : 50)
         .threads(2)
         .actorsPerThread(3)
         .actorsBefore(0)

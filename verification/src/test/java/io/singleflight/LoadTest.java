@@ -3,8 +3,8 @@ package io.singleflight;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.singleflight.History.Kind;
-import io.singleflight.Load.Mix;
 import io.singleflight.Load.Report;
+import io.singleflight.Workload.Mix;
 import java.time.Duration;
 import java.util.EnumSet;
 import java.util.concurrent.TimeUnit;
@@ -20,8 +20,10 @@ import org.junit.jupiter.api.Timeout;
 class LoadTest {
 
   private static final long CALLS = Form.LONG ? 4_000_000 : 150_000;
-  private static final Mix EVERYTHING = new Mix(EnumSet.allOf(Kind.class), 4, true, true, true);
-  private static final Mix NO_DEPARTURES = new Mix(EnumSet.allOf(Kind.class), 2, false, true, true);
+  private static final Mix EVERYTHING =
+      new Mix(EnumSet.allOf(Kind.class), 4, true, true, true, false);
+  private static final Mix NO_DEPARTURES =
+      new Mix(EnumSet.allOf(Kind.class), 2, false, true, true, false);
 
   @Test
   void running_everythingHappens_noViolation() {
@@ -52,7 +54,7 @@ class LoadTest {
     long seed = System.nanoTime();
     long start = System.nanoTime();
     Report report =
-        new Load(Load.real(freshness, maxJoinAge), mix, freshness, maxJoinAge != null, 20)
+        new Load(Workload.real(freshness, maxJoinAge), mix, freshness, maxJoinAge != null, 20)
             .run(calls, seed);
     System.out.printf(
         "load %s departures=%s maxJoinAge=%s: calls=%,d executions=%,d shared=%,d forgets=%,d"

@@ -76,7 +76,7 @@ class RacesTest {
             .redirectOutput(output.toFile())
             .start();
     try {
-      assertThat(process.waitFor(inFull ? 90 : 10, TimeUnit.MINUTES)).as("has ended").isTrue();
+      assertThat(process.waitFor(inFull ? 115 : 10, TimeUnit.MINUTES)).as("has ended").isTrue();
       return new Run(process.exitValue(), Files.readString(output));
     } finally {
       process.descendants().forEach(ProcessHandle::destroyForcibly);
