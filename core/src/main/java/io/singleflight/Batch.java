@@ -26,16 +26,16 @@ final class Batch<K, V extends @Nullable Object, E extends Exception> {
   /** One of the keys: led, or joined and then with a seat. */
   private final class Part {
     final K key;
-    final Flight<K, V> flight;
+    final Line<K, V> line;
     final @Nullable Seat<K, V> seat;
     @Nullable Outcome<V> outcome;
     boolean concluded;
 
     Part(K key, int hash) {
       this.key = key;
-      Flight<K, V> fresh = new Flight<>(flights, key, hash, flights.now(), performer);
+      Line<K, V> fresh = new Line<>(flights, key, hash, flights.now(), performer);
       this.seat = flights.enter(fresh, Seat::ofBatch);
-      this.flight = seat == null ? fresh : seat.flight();
+      this.line = seat == null ? fresh : seat.line();
     }
   }
 
@@ -65,7 +65,7 @@ final class Batch<K, V extends @Nullable Object, E extends Exception> {
           failure instanceof InterruptedException ? Departure.INTERRUPTED : Departure.CANCELLED;
       for (Part part : parts) {
         if (part.seat == null && !part.concluded) {
-          flights.conclude(part.flight, Outcome.failure(failure), true);
+          flights.conclude(part.line, null, Outcome.failure(failure), true);
         }
       }
       throw failure;
@@ -103,7 +103,7 @@ final class Batch<K, V extends @Nullable Object, E extends Exception> {
     try {
       ask(asked);
       for (Part part : asked) {
-        flights.concludeHere(part.flight, requireNonNull(part.outcome));
+        flights.concludeHere(part.line, part.seat, requireNonNull(part.outcome));
         part.concluded = true;
       }
     } finally {

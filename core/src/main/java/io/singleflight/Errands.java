@@ -79,7 +79,7 @@ final class Errands {
   <K, V extends @Nullable Object> void start(Seat<K, V> seat) {
     execute(
         () -> requireNonNull(seat.takeOver).accept(seat),
-        refusal -> seat.flight().instance().refused(seat, refusal));
+        refusal -> seat.line().instance().refused(seat, refusal));
   }
 
   /**
@@ -99,22 +99,22 @@ final class Errands {
       try {
         standard.execute(() -> start(seat));
       } catch (Throwable noThread) {
-        seat.flight().instance().refused(seat, noThread);
+        seat.line().instance().refused(seat, noThread);
       }
     }
   }
 
   /** Completes the futures of followers, each in a task of its own; the caller pays for one. */
-  <V extends @Nullable Object> void deliver(Herd<?, V> herd, Outcome<V> outcome) {
+  <V extends @Nullable Object> void deliver(Flight<?, V> flight, Outcome<V> outcome) {
     Runnable all =
         () -> {
-          List<CallFuture<V>> futures = herd.followersFutures();
+          List<CallFuture<V>> futures = flight.followersFutures();
           for (CallFuture<V> other : futures.subList(1, futures.size())) {
             execute(() -> other.deliver(outcome), refusal -> other.deliver(outcome));
           }
           futures.get(0).deliver(outcome);
         };
-    if (herd.hasFollowersFutures()) {
+    if (flight.hasFollowersFutures()) {
       execute(all, refusal -> all.run());
     }
   }

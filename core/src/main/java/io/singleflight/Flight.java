@@ -1,159 +1,353 @@
 package io.singleflight;
 
-import java.lang.invoke.MethodHandles;
-import java.lang.invoke.VarHandle;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CompletionStage;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
-/**
- * One shared execution, as the table knows it; its own leader's performance, if it leads at once.
- */
-final class Flight<K, V extends @Nullable Object> extends Performance<K> {
+/** One shared execution: who leads, who waits, what they get, and how they are woken. */
+final class Flight<K, V extends @Nullable Object> {
 
   /*
-   * Most flights have nobody aboard but the caller that registered them, and performs them on its
-   * own thread. All that such a flight needs is to know whether that is still so. Its state is
+   * Landing has two steps. Ending takes the flight out of its line, and an empty line out of the
+   * table, and fixes who is aboard: from here on the list of seats does not change. Only then is the
+   * outcome published: so a caller that has the outcome can never meet a newcomer of this flight
+   * (P2). Whoever wants to leave after the first step is too late, and waits the moment until the
+   * second.
    *
-   *   a Performer   its leader performs, alone, or landed so    -> LANDED | Herd
-   *   LANDED        it landed alone, though the table had it for others
-   *   a Herd        others came aboard, or may: all else is told there
-   *
-   * Who opens the herd has the table share the flight first; unless it does, the leader lands alone
-   * by taking the flight out of the table, and the state stays. Else the two meet in a CAS on it.
+   * Waking: who lands a small herd and all who wake with its outcome wake one after another, until
+   * all are awake. Of a large herd each wakes FAN_OUT, which it takes off the list at once: there,
+   * those who wake at a time are many, and meet in its CAS. Each blocked thread is taken off by
+   * exactly one waker, and passes the outcome check, hence wakes others in turn, whatever woke it;
+   * so nobody is forgotten and the leader pays for a constant number at most. A caller that is not
+   * attentive is passed over: it says that it is before it looks for the outcome and parks, and the
+   * outcome is there before anybody is passed over.
    */
 
-  /** Stands for a time that nobody has looked at the clock for. */
-  static final long UNTIMED = Long.MIN_VALUE;
+  static final int FAN_OUT = 4;
+  static final int SMALL = 16;
+
+  /**
+   * <pre>
+   *   QUEUED    -> VACANT      its turn has come (NEXT only)
+   *   VACANT    -> ASSIGNED    a caller that can perform has turned up
+   *   VACANT    -> QUEUED      the flight behind has one, and goes first (NEXT only)
+   *   ASSIGNED  -> RUNNING     the work of the leader begins
+   *   ASSIGNED  -> VACANT      the leader has left
+   *   RUNNING   -> VACANT      hand-off: the failure was the leader's own
+   *   any       -> ENDED       landed, or the last caller has left
+   * </pre>
+   */
+  enum Phase {
+    QUEUED,
+    VACANT,
+    ASSIGNED,
+    RUNNING,
+    ENDED
+  }
 
   private static final boolean JFR = ModuleLayer.boot().findModule("jdk.jfr").isPresent();
-  private static final Object LANDED = new Object();
-  private static final VarHandle STATE;
 
-  static {
-    try {
-      STATE = MethodHandles.lookup().findVarHandle(Flight.class, "state", Object.class);
-    } catch (ReflectiveOperationException impossible) {
-      throw new ExceptionInInitializerError(impossible);
-    }
+  final Line<K, V> line;
+
+  /** The JFR event of this flight, if it is recorded. */
+  final @Nullable FlightEvent event;
+
+  /** When it was registered, or first noticed by others, if its line was not timed. */
+  final long since;
+
+  private final Thread registrant;
+
+  // written under the monitor of the line, and at last by its thread; read without
+  volatile @Nullable Performer performer;
+
+  // written by whoever lands the flight
+  private volatile @Nullable Outcome<V> outcome;
+
+  /** The first of those whom nobody has woken or passed over. */
+  private final AtomicReference<@Nullable Seat<K, V>> toWake = new AtomicReference<>();
+
+  // guarded by the line
+  Phase phase;
+
+  /** Whether its line was closed while this was the head. */
+  boolean detached;
+
+  /**
+   * The caller that is to perform or performs, though it may have left; null while there is none.
+   */
+  @Nullable Seat<K, V> leader;
+
+  int callers;
+  @Nullable CompletionStage<?> stage;
+
+  /** The flight that waits behind this one, the head of the line. */
+  @Nullable Flight<K, V> next;
+
+  private int futures;
+  private @Nullable Seat<K, V> first;
+  private @Nullable Seat<K, V> last;
+
+  // guarded by this
+  private boolean interruptedByLibrary;
+
+  /** A flight whose leader performs already; its event has begun with that, if there is one. */
+  Flight(Line<K, V> line, Performer performer, @Nullable FlightEvent event) {
+    this(line, event, Phase.RUNNING, Seat.ofLeader(performer.thread), performer.thread);
+    this.performer = performer;
   }
 
-  /** The hash of the key at registration, whatever became of the key since. */
-  final int hash;
-
-  /** When it was registered, in nanoseconds of the instance's clock, or {@link #UNTIMED}. */
-  final long registeredAt;
-
-  private volatile Object state;
-
-  /** A flight that a thread performs at once, alone. */
-  Flight(LocalSingleFlight<?, ?> instance, K key, int hash, long now, Performer performer) {
-    super(instance, key);
-    this.hash = hash;
-    this.registeredAt = now;
-    FlightEvent event = begunEvent();
-    this.state = event == null ? performer : new Herd<>(this, event, performer);
+  /** A flight with its first caller, who leads it unless it is queued. */
+  Flight(Line<K, V> line, Phase phase, Seat<K, V> seat) {
+    this(line, begunEvent(), phase, seat, Thread.currentThread());
   }
 
-  /** A flight whose first caller has a seat. */
-  Flight(
-      LocalSingleFlight<?, ?> instance,
-      K key,
-      int hash,
-      long now,
-      Herd.Phase phase,
-      Seat<K, V> seat) {
-    super(instance, key);
-    this.hash = hash;
-    this.registeredAt = now;
-    this.state = new Herd<>(this, begunEvent(), phase, seat);
+  private Flight(
+      Line<K, V> line,
+      @Nullable FlightEvent event,
+      Phase phase,
+      Seat<K, V> seat,
+      Thread registrant) {
+    boolean timed = phase != Phase.QUEUED && line.registeredAt != Line.UNTIMED;
+    this.line = line;
+    this.event = event;
+    this.phase = phase;
+    this.leader = phase == Phase.QUEUED ? null : seat;
+    this.since = timed ? line.registeredAt : line.instance.now();
+    this.registrant = registrant;
+    append(seat);
   }
 
-  private static @Nullable FlightEvent begunEvent() {
+  /** Returns an event that has begun, or null while none is recorded. */
+  static @Nullable FlightEvent begunEvent() {
     return JFR ? FlightEvent.begun() : null;
   }
 
-  @SuppressWarnings("unchecked")
-  LocalSingleFlight<K, V> instance() {
-    return (LocalSingleFlight<K, V>) instance;
-  }
+  // Callers: under the monitor of the line
 
-  /** Whether there is no herd. */
-  boolean isAlone() {
-    return !(state instanceof Herd);
-  }
-
-  /** Ends this flight, which the table shares, unless it has a herd; it will have none then. */
-  boolean landAlone() {
-    Object now = state;
-    return now instanceof Performer && STATE.compareAndSet(this, now, LANDED);
-  }
-
-  /** Returns the herd, which from now on there is; or null if this flight has landed alone. */
-  @SuppressWarnings("unchecked")
-  @Nullable Herd<K, V> herd() {
-    if (state instanceof Performer leader && instance().table.share(this)) {
-      STATE.compareAndSet(this, leader, new Herd<>(this, null, leader));
+  /** Takes a seat; returns the number of callers then, or {@link Line#FULL}. */
+  int board(Seat<K, V> seat, int maxFollowers) {
+    Seat<K, V> leading = leader;
+    int followers = leading != null && !leading.aboard ? callers : callers - 1;
+    if (seat.countsAsFollower && followers >= maxFollowers && !lacksLeader()) {
+      return Line.FULL;
     }
-    return state instanceof Herd<?, ?> herd ? (Herd<K, V>) herd : null;
+    append(seat);
+    return callers;
+  }
+
+  /** Whether only batches are aboard, none of which can lead before it waits here. */
+  private boolean lacksLeader() {
+    Seat<K, V> seat = first;
+    while (seat != null && !seat.countsAsFollower) {
+      seat = seat.next;
+    }
+    return phase == Phase.VACANT && seat == null;
+  }
+
+  /** Whether nobody performs this flight, and nobody aboard can be told to. */
+  boolean isStranded() {
+    return phase == Phase.VACANT && firstAttentive() == null;
   }
 
   /**
-   * Returns who performs what has to end before this flight can: its own work, or the one ahead.
+   * Makes the caller that has waited longest the leader, if the flight is vacant and one can be.
    */
-  @Nullable Performer awaited() {
-    Object now = state;
-    if (now instanceof Performer leader) {
-      return leader;
+  @Nullable Seat<K, V> elect() {
+    Seat<K, V> seat = phase == Phase.VACANT ? firstAttentive() : null;
+    if (seat != null) {
+      leader = seat;
+      phase = Phase.ASSIGNED;
+      seat.appointed = true;
     }
-    return now instanceof Herd<?, ?> herd ? herd.awaited() : null;
+    return seat;
   }
 
-  boolean isLive() {
-    Object now = state;
-    return now instanceof Herd<?, ?> herd ? herd.isLive() : now != LANDED;
+  @Nullable Seat<K, V> firstAttentive() {
+    Seat<K, V> seat = first;
+    while (seat != null && !seat.attentive) {
+      seat = seat.next;
+    }
+    return seat;
   }
 
-  /** Returns the herd of the flight that waits behind this one, or null. */
-  @SuppressWarnings("unchecked")
-  @Nullable Herd<K, V> waitingBehind() {
-    return state instanceof Herd<?, ?> herd ? ((Herd<K, V>) herd).waitingBehind() : null;
+  void vacate() {
+    leader = null;
+    phase = Phase.VACANT;
   }
 
-  /** Tells, on its thread, that the work has ended. */
-  void workEnded() {
-    if (state instanceof Herd<?, ?> herd) {
-      herd.workEnded();
+  /** Has the leader alone get its failure, if others are aboard; returns whether they are. */
+  boolean handOff(Outcome<V> failure) {
+    Seat<K, V> former = leader;
+    if (former != null && former.aboard) {
+      if (callers == 1) {
+        return false;
+      }
+      remove(former);
+      former.own = failure;
+    }
+    stage = null;
+    vacate();
+    return true;
+  }
+
+  private void append(Seat<K, V> seat) {
+    seat.board(this);
+    callers++;
+    futures += seat.future == null ? 0 : 1;
+    seat.previous = last;
+    if (last == null) {
+      first = seat;
+    } else {
+      last.next = seat;
+    }
+    last = seat;
+  }
+
+  void remove(Seat<K, V> seat) {
+    seat.aboard = false;
+    callers--;
+    futures -= seat.future == null ? 0 : 1;
+    if (seat.previous == null) {
+      first = seat.next;
+    } else {
+      seat.previous.next = seat.next;
+    }
+    if (seat.next == null) {
+      last = seat.previous;
+    } else {
+      seat.next.previous = seat.previous;
+    }
+    seat.previous = null;
+    seat.next = null;
+  }
+
+  // The execution
+
+  /**
+   * Tells, on its thread, that the work has ended. From here on no interrupt of this library's
+   * reaches the thread, and none is left behind.
+   */
+  synchronized void workEnded() {
+    performer = null;
+    if (interruptedByLibrary) {
+      Thread.interrupted();
     }
   }
 
-  /** Returns how this flight looks now, or null if it is joinable no more. */
-  @Nullable InFlight<K> snapshot(long now) {
-    Object current = state;
-    if (current instanceof Performer leader && registeredAt != UNTIMED) {
-      return new InFlight<>(key, age(now), 1, leader.threadName(), InFlight.State.RUNNING);
+  /** Cancels what this flight, which is abandoned, still executes. */
+  void cancel() {
+    interrupt();
+    if (stage != null) {
+      cancel(stage);
     }
-    Herd<K, V> herd = herd();
-    return herd == null ? null : herd.snapshot(now);
   }
 
-  Duration age(long now) {
-    return Duration.ofNanos(Math.max(0, now - registeredAt));
+  /* Threads may have an interrupt of their own: only the one that is dying waits for this monitor. */
+  private synchronized void interrupt() {
+    Performer by = performer;
+    if (by != null) {
+      interruptedByLibrary = true;
+      by.thread.interrupt();
+    }
   }
 
-  String describe() {
-    return describe(key, instance);
-  }
-
-  static String describe(Object key, LocalSingleFlight<?, ?> instance) {
-    return "the flight of key " + textOf(key) + " of " + instance.name;
-  }
-
-  /** Returns a key as text, whatever its {@code toString} does. */
-  static String textOf(Object key) {
+  /** Cancels a stage, as far as it can be. */
+  static void cancel(CompletionStage<?> stage) {
     try {
-      return String.valueOf(key);
-    } catch (Throwable failure) {
-      return key.getClass().getName();
+      stage.toCompletableFuture().cancel(true);
+    } catch (Throwable cannot) {
+      // A stage need not offer cancellation; its execution then ends unheard.
     }
+  }
+
+  InFlight<K> snapshot(long now) {
+    Performer by = performer;
+    return new InFlight<>(
+        line.key,
+        age(since, now),
+        callers,
+        Performer.nameOf(by == null ? registrant : by.thread),
+        phase == Phase.RUNNING ? InFlight.State.RUNNING : InFlight.State.WAITING);
+  }
+
+  static Duration age(long since, long now) {
+    return Duration.ofNanos(Math.max(0, now - since));
+  }
+
+  // The outcome: once the flight has ended
+
+  @Nullable Outcome<V> outcome() {
+    return outcome;
+  }
+
+  /**
+   * The second step of landing: the outcome is there. Wakes threads; futures are others' errand.
+   */
+  void publish(Outcome<V> landed) {
+    toWake.set(first);
+    outcome = landed;
+    wakeSome();
+  }
+
+  /** Wakes some of those who wait for the outcome, if it is there; who has woken wakes others. */
+  void wakeMore() {
+    if (outcome != null) {
+      wakeSome();
+    }
+  }
+
+  private void wakeSome() {
+    if (callers > SMALL) {
+      wake(FAN_OUT);
+    } else {
+      while (toWake.get() != null) {
+        wake(1);
+      }
+    }
+  }
+
+  private void wake(int count) {
+    Seat<K, V> from = toWake.get();
+    while (from != null) {
+      Seat<K, V> to = from;
+      for (int left = count; to != null && left > 0; to = to.next) {
+        left -= to.isAsleep() ? 1 : 0;
+      }
+      if (toWake.compareAndSet(from, to)) {
+        for (Seat<K, V> seat = from; seat != null && seat != to; seat = seat.next) {
+          if (seat.isAsleep()) {
+            LockSupport.unpark(seat.thread);
+          }
+        }
+        return;
+      }
+      from = toWake.get();
+    }
+  }
+
+  /** The future of the leader, if it still waits for the outcome. */
+  @Nullable CallFuture<V> leaderFuture() {
+    Seat<K, V> leading = leader;
+    return leading != null && leading.aboard ? leading.future : null;
+  }
+
+  /** Returns whether futures of followers wait for the outcome. */
+  boolean hasFollowersFutures() {
+    return futures > (leaderFuture() == null ? 0 : 1);
+  }
+
+  /** Returns the futures of followers. */
+  List<CallFuture<V>> followersFutures() {
+    List<CallFuture<V>> all = new ArrayList<>();
+    for (Seat<K, V> seat = first; seat != null; seat = seat.next) {
+      if (seat.future != null && seat != leader) {
+        all.add(seat.future);
+      }
+    }
+    return all;
   }
 }

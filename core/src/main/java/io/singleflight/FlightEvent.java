@@ -38,11 +38,11 @@ final class FlightEvent extends Event {
     return event;
   }
 
-  void commit(Flight<?, ?> flight, FlightListener.Ending ending, int aboard) {
+  void commit(Line<?, ?> line, FlightListener.Ending ending, int aboard) {
     end();
     if (shouldCommit()) {
-      name = flight.instance.name;
-      key = Flight.textOf(flight.key);
+      name = line.instance.name;
+      key = LocalSingleFlight.textOf(line.key);
       outcome = ending.name();
       callers = aboard;
       commit();

@@ -1,18 +1,15 @@
 package io.singleflight;
 
-import static io.singleflight.Herd.Phase.ASSIGNED;
 import static java.util.Objects.requireNonNull;
 import static java.util.concurrent.TimeUnit.NANOSECONDS;
 
 import io.singleflight.FlightListener.Departure;
 import io.singleflight.FlightListener.Ending;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.Executor;
@@ -31,18 +28,17 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
   /*
    * The flow of a call:
    *
-   *   1. Look the key up. None: register a fresh flight, as its leader. Found: take a seat on it, as
-   *      a follower; in NEXT, on the flight that waits behind it, if it has begun.
+   *   1. Look the key up. None: register a fresh line, as the leader of its flight. Found: take a
+   *      seat on its flight, as a follower; in NEXT, on the one that waits behind, if it has begun.
    *   2. Leader: perform the work, outside every lock, catching whatever it throws (perform).
-   *   3. Land: end the flight, take it out of the table, publish its outcome, wake (land). If the
-   *      failure was the leader's own and others are aboard, hand off instead (conclude).
+   *   3. Land: end the flight, by which it leaves its line, and an empty line the table; publish its
+   *      outcome, and wake (landed). If the failure was the leader's own and others are aboard, hand
+   *      off instead (conclude).
    *   4. Follower: wait (Seat.await); then wake others and take the outcome, or perform its own work
    *      if appointed, or leave (leave). When the last has left, the flight is abandoned.
    *
-   * A flight that ends for the table (landed, abandoned, forgotten, too old) is removed by identity,
-   * so it never evicts a successor. In NEXT the slot of a key holds the flight at the head of the
-   * line, and the one that waits behind takes its place (retire); whoever finds an ended flight
-   * there goes on to the one behind it, or helps to remove it.
+   * Whatever changes who can perform is followed by arrange, on the same thread and before any code
+   * of users: it appoints whoever is next.
    */
 
   final String name;
@@ -82,15 +78,13 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     failIfInterrupted();
     Performer performer = Performer.current();
     long now = timed ? now() : performer.timeForFlight(nanoClock);
-    Flight<K, V> fresh = new Flight<>(this, key, hash, now, performer);
+    Line<K, V> fresh = new Line<>(this, key, hash, now, performer);
     Seat<K, V> seat = enter(fresh, Seat::ofThread);
     if (seat == null) {
-      return perform(fresh, performer, fresh, work);
+      return perform(fresh, null, performer, fresh, work);
     }
     Outcome<V> outcome = seat.awaitTurn(performer);
-    return outcome == null
-        ? perform(seat.flight(), performer, new Performance<>(this, key), work)
-        : outcome.get();
+    return outcome == null ? perform(seat, performer, key, work) : outcome.get();
   }
 
   @Override
@@ -103,15 +97,14 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     if (nanos <= 0) {
       throw new TimeoutException(
           "a timeout of %s leaves no time for %s; give more than zero"
-              .formatted(timeout, Flight.describe(key, this)));
+              .formatted(timeout, describe(key)));
     }
     long start = System.nanoTime();
     Seat<K, V> seat = Seat.ofThread(own -> performOnExecutor(own, key, work));
     enter(key, hash, seat, errands::start);
     Outcome<V> outcome = seat.await(start, nanos);
     if (outcome == null) {
-      throw new TimeoutException(
-          "%s did not land within %s".formatted(Flight.describe(key, this), timeout));
+      throw new TimeoutException("%s did not land within %s".formatted(describe(key), timeout));
     }
     return outcome.get();
   }
@@ -142,10 +135,9 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     requireNonNull(work, "work");
     failIfInterrupted();
     hashes.forEach((key, hash) -> {
-      Flight<K, V> flight = table.find(key, hash);
-      if (flight != null) {
-        detachIfTooOld(flight);
-        Performer.failIfOwn(flight);
+      Line<K, V> line = table.find(key, hash);
+      if (line != null && !closedAsTooOld(line)) {
+        Performer.failIfOwn(line);
       }
     });
     return new Batch<>(this, work).call(hashes);
@@ -165,49 +157,26 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
 
   @Override
   public boolean forget(K key) {
-    int hash = hash(key);
-    boolean detached = false;
-    Flight<K, V> flight = table.find(key, hash);
-    while (flight != null && !detached) {
-      detached = detach(flight.herd());
-      table.remove(flight);
-      flight = table.find(key, hash);
+    Line<K, V> line = table.find(key, hash(key));
+    Flight<K, V> detached = line == null ? null : line.close();
+    if (detached != null) {
+      arrange(detached);
     }
-    return detached;
-  }
-
-  /**
-   * Makes a flight unjoinable, and those ahead of it and behind it in line; whose turn depended on
-   * another's end, has it now.
-   */
-  private boolean detach(@Nullable Herd<K, V> herd) {
-    if (herd == null) {
-      return false;
-    }
-    Herd.Detached<K, V> was = herd.detach();
-    table.remove(herd.flight);
-    errands.appoint(herd.promote());
-    return was.live() | detach(was.ahead()) | detach(was.behind());
+    return detached != null;
   }
 
   @Override
   public List<InFlight<K>> inFlight() {
     long now = now();
-    List<@Nullable InFlight<K>> all = new ArrayList<>();
-    for (Flight<K, V> flight : table.flights()) {
-      Herd<K, V> waiting = flight.waitingBehind();
-      all.add(flight.snapshot(now));
-      all.add(waiting == null ? null : waiting.snapshot(now));
-    }
-    return all.stream().filter(Objects::nonNull).toList();
+    return table.lines().stream().flatMap(line -> line.snapshot(now).stream()).toList();
   }
 
   // Taking a seat
 
-  /** Registers a fresh flight, or else takes a seat for its caller; returns that seat or null. */
-  @Nullable Seat<K, V> enter(Flight<K, V> fresh, Supplier<Seat<K, V>> newSeat) {
+  /** Registers a fresh line, or else takes a seat for its caller; returns that seat or null. */
+  @Nullable Seat<K, V> enter(Line<K, V> fresh, Supplier<Seat<K, V>> newSeat) {
     while (true) {
-      Flight<K, V> found = table.insert(fresh);
+      Line<K, V> found = table.insert(fresh);
       if (found == fresh) {
         listeners.tell(listener -> listener.started(fresh.key));
         return null;
@@ -221,7 +190,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
 
   /** Takes a seat, in which its caller leads if there is no flight to join. */
   private void enter(K key, int hash, Seat<K, V> seat, Consumer<Seat<K, V>> lead) {
-    Flight<K, V> fresh = new Flight<>(this, key, hash, now(), ASSIGNED, seat);
+    Line<K, V> fresh = new Line<>(this, key, hash, now(), seat);
     if (enter(fresh, () -> seat) == null) {
       lead.accept(seat);
     } else if (seat.future != null) {
@@ -244,74 +213,68 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     return future;
   }
 
-  /** Takes a seat on a flight or on the one that waits behind it; returns false if it is gone. */
-  private boolean join(Flight<K, V> found, Seat<K, V> seat) {
-    detachIfTooOld(found);
+  /** Takes a seat on a flight of a line; returns false if that is closed. */
+  private boolean join(Line<K, V> found, Seat<K, V> seat) {
+    if (closedAsTooOld(found)) {
+      return false;
+    }
     // A future may wait behind the work of its own thread: that is no deadlock.
     if (seat.future == null || freshness == Freshness.RUNNING) {
       Performer.failIfOwn(found);
     }
-    Herd<K, V> herd = found.herd();
-    if (herd == null) {
-      table.remove(found);
+    int callers = found.board(seat, maxFollowers, freshness);
+    if (callers == Line.FULL) {
+      throw new TooManyFollowersException(
+          "%s has its %d followers, as many as maxFollowers allows"
+              .formatted(found.describe(), maxFollowers));
     }
-    while (herd != null) {
-      int callers = herd.board(seat, maxFollowers, freshness);
-      if (callers == Herd.FULL) {
-        throw new TooManyFollowersException(
-            "%s has its %d followers, as many as maxFollowers allows"
-                .formatted(found.describe(), maxFollowers));
-      }
-      if (callers != Herd.GONE) {
-        listeners.tell(listener -> listener.joined(found.key, callers));
-        return true;
-      }
-      Herd<K, V> waiting = freshness == Freshness.NEXT ? herd.waitingBehind(seat, now()) : null;
-      if (waiting != null && seat.isAboard(waiting)) {
-        listeners.tell(listener -> listener.started(found.key));
-        return true;
-      }
-      if (waiting == null && herd.flight == found && !found.isLive()) {
-        table.remove(found);
-      }
-      herd = waiting;
+    if (callers == 1) {
+      listeners.tell(listener -> listener.started(found.key));
+    } else if (callers != Line.CLOSED) {
+      listeners.tell(listener -> listener.joined(found.key, callers));
     }
-    return false;
+    return callers != Line.CLOSED;
   }
 
-  private void detachIfTooOld(Flight<K, V> found) {
-    if (maxJoinAge != Long.MAX_VALUE && now() - found.registeredAt > maxJoinAge) {
-      Herd<K, V> herd = found.herd();
-      if (herd != null) {
-        herd.detach();
-      }
+  private boolean closedAsTooOld(Line<K, V> line) {
+    boolean tooOld = maxJoinAge != Long.MAX_VALUE && now() - line.registeredAt > maxJoinAge;
+    if (tooOld) {
+      line.close();
     }
+    return tooOld;
   }
 
   /**
    * Tells that a caller can be told now, and so that its flight may have somebody to perform it.
    */
   void attend(Seat<K, V> seat) {
-    Herd<K, V> herd = seat.herd();
-    errands.appoint(herd.attend(seat));
-    Herd<K, V> ahead = herd.ahead();
-    if (ahead != null) {
-      errands.appoint(ahead.makeWay());
-    }
+    errands.appoint(seat.line().attend(seat));
+  }
+
+  private void arrange(Flight<K, V> changed) {
+    errands.appoint(changed.line.arrange(changed));
   }
 
   /** Ends a flight whose leader's work the executor has refused. */
   void refused(Seat<K, V> seat, Throwable refusal) {
-    if (seat.herd().begin(seat, null)) {
-      land(seat.herd(), Outcome.failure(refusal));
+    if (seat.line().begin(seat, null)) {
+      conclude(seat.line(), seat, Outcome.failure(refusal), false);
     }
   }
 
   // Performing
 
-  /** Performs a work on this thread, and ends the flight with what comes of it. */
+  /** Performs a work on this thread in the caller's turn, which has begun. */
   private <E extends Exception> V perform(
-      Flight<K, V> flight,
+      Seat<K, V> seat, Performer performer, K key, Work<? super K, ? extends V, E> work)
+      throws E, InterruptedException {
+    return perform(seat.line(), seat, performer, new Performance<>(this, key), work);
+  }
+
+  /** Performs a work on this thread, and concludes its flight with what comes of it. */
+  private <E extends Exception> V perform(
+      Line<K, V> line,
+      @Nullable Seat<K, V> seat,
       Performer performer,
       Performance<K> performance,
       Work<? super K, ? extends V, E> work)
@@ -321,22 +284,22 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     try {
       value = work.perform(performance.key);
     } catch (Throwable failure) {
-      concludeHere(flight, Outcome.failure(failure));
+      concludeHere(line, seat, Outcome.failure(failure));
       throw failure;
     } finally {
       performer.end(performance);
     }
-    if (!landAlone(flight, Ending.VALUE)) {
-      concludeHere(flight, Outcome.value(value));
+    if (seat != null || !landAlone(line, Ending.VALUE)) {
+      concludeHere(line, seat, Outcome.value(value));
     }
     return value;
   }
 
   private void performOnExecutor(Seat<K, V> seat, K key, Work<? super K, ? extends V, ?> work) {
     Performer performer = Performer.current();
-    if (seat.herd().begin(seat, performer)) {
+    if (seat.line().begin(seat, performer)) {
       try {
-        perform(seat.flight(), performer, new Performance<>(this, key), work);
+        perform(seat, performer, key, work);
       } catch (Throwable landed) {
         // Those aboard have it; the executor has no use for it.
       }
@@ -346,8 +309,8 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
   private void performAsync(
       Seat<K, V> seat, K key, Function<? super K, ? extends CompletionStage<? extends V>> work) {
     Performer performer = Performer.current();
-    Herd<K, V> herd = seat.herd();
-    if (!herd.begin(seat, performer)) {
+    Line<K, V> line = seat.line();
+    if (!line.begin(seat, performer)) {
       return;
     }
     Performance<K> performance = new Performance<>(this, key);
@@ -356,74 +319,74 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
         Outcome.of(() -> requireNonNull(work.apply(key), "the stage that the work returned"));
     boolean leadersOwn = begun.isLeadersOwn(Thread.currentThread().isInterrupted(), handOffOn);
     performer.end(performance);
-    herd.workEnded();
+    seat.flight.workEnded();
     try {
       CompletionStage<? extends V> stage = begun.get();
-      if (!herd.continueAs(stage)) {
-        Herd.cancel(stage);
+      if (!line.continueAs(seat.flight, stage)) {
+        Flight.cancel(stage);
         return;
       }
       stage.whenComplete((value, failure) -> {
         Outcome<V> outcome = Outcome.ofStage(value, failure);
-        conclude(herd.flight, outcome, outcome.isLeadersOwn(false, handOffOn));
+        conclude(line, seat, outcome, outcome.isLeadersOwn(false, handOffOn));
       });
     } catch (Throwable failure) {
-      conclude(herd.flight, Outcome.failure(failure), leadersOwn);
+      conclude(line, seat, Outcome.failure(failure), leadersOwn);
     }
   }
 
   // Ending
 
   /** Concludes a flight on the thread that performed its work. */
-  void concludeHere(Flight<K, V> flight, Outcome<V> outcome) {
+  void concludeHere(Line<K, V> line, @Nullable Seat<K, V> seat, Outcome<V> outcome) {
     // First, and inside the performance: should the predicate call, it is known what waits for it.
     boolean leadersOwn = outcome.isLeadersOwn(Thread.currentThread().isInterrupted(), handOffOn);
-    flight.workEnded();
-    conclude(flight, outcome, leadersOwn);
+    Flight<K, V> flight = seat == null ? line.head() : seat.flight;
+    if (flight != null) {
+      flight.workEnded();
+    }
+    conclude(line, seat, outcome, leadersOwn);
   }
 
-  /** Lands a flight, or hands it off if its failure was the leader's own and others are aboard. */
-  void conclude(Flight<K, V> flight, Outcome<V> outcome, boolean leadersOwn) {
-    Throwable failure = outcome.failure();
-    if (!landAlone(flight, endingIn(outcome))) {
-      Herd<K, V> herd = requireNonNull(flight.herd());
-      if (failure == null || !leadersOwn || !handOff(herd, failure)) {
-        land(herd, outcome);
-      }
+  /**
+   * Concludes the flight of a seat or, if there is none, of the caller that registered the line: it
+   * lands, or is handed off if its failure was the leader's own and others are aboard.
+   */
+  void conclude(
+      Line<K, V> line, @Nullable Seat<K, V> seat, Outcome<V> outcome, boolean leadersOwn) {
+    if (seat == null && landAlone(line, endingIn(outcome))) {
+      return;
+    }
+    Flight<K, V> flight = seat == null ? requireNonNull(line.head()) : seat.flight;
+    Seat<K, V> leader = seat == null ? flight.leader : seat;
+    int callers = line.conclude(flight, leader, leadersOwn ? outcome : null);
+    if (callers == Line.HANDED_OFF) {
+      handedOff(flight, requireNonNull(leader), outcome);
+    } else if (callers > 0) {
+      landed(flight, outcome, callers);
     }
   }
 
-  private boolean handOff(Herd<K, V> herd, Throwable failure) {
-    Herd.HandOff<K, V> handOff = herd.handOff(failure);
-    if (handOff == null) {
-      return false;
-    }
-    Seat<K, V> former = handOff.former();
-    if (former != null) {
+  private void handedOff(Flight<K, V> flight, Seat<K, V> former, Outcome<V> outcome) {
+    if (former.takeOver != null) {
       LockSupport.unpark(former.thread);
     }
-    errands.appoint(handOff.appointed());
-    errands.appoint(herd.makeWay());
-    listeners.tell(listener -> listener.handedOff(herd.flight.key, failure));
-    if (former != null && former.future != null) {
-      former.future.deliver(Outcome.failure(failure));
+    arrange(flight);
+    Throwable failure = requireNonNull(outcome.failure());
+    listeners.tell(listener -> listener.handedOff(flight.line.key, failure));
+    if (former.future != null && former.own != null) {
+      former.future.deliver(outcome);
     }
-    return true;
   }
 
-  /** Lands a flight, unless it has ended. */
-  private void land(Herd<K, V> herd, Outcome<V> outcome) {
-    int callers = herd.end();
-    if (callers > 0) {
-      Seat<K, V> next = retire(herd);
-      CallFuture<V> leaders = herd.leaderFuture();
-      herd.publish(outcome);
-      errands.appoint(next);
-      errands.deliver(herd, outcome);
-      ended(herd.flight, herd.event, endingIn(outcome), callers);
-      if (leaders != null) {
-        leaders.deliver(outcome);
-      }
+  private void landed(Flight<K, V> flight, Outcome<V> outcome, int callers) {
+    CallFuture<V> leaders = flight.leaderFuture();
+    flight.publish(outcome);
+    arrange(flight);
+    errands.deliver(flight, outcome);
+    ended(flight.line, flight, endingIn(outcome), callers);
+    if (leaders != null) {
+      leaders.deliver(outcome);
     }
   }
 
@@ -431,62 +394,59 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     return outcome.failure() == null ? Ending.VALUE : Ending.FAILURE;
   }
 
-  /** Lands a flight that has no herd: there is nobody to tell. */
-  private boolean landAlone(Flight<K, V> flight, Ending ending) {
-    boolean alone = table.removeAlone(flight);
+  /** Lands a leader's work if nobody else is aboard: there is nobody to tell. */
+  private boolean landAlone(Line<K, V> line, Ending ending) {
+    boolean alone = line.landAlone();
     if (alone) {
-      ended(flight, null, ending, 1);
+      ended(line, null, ending, 1);
     }
     return alone;
   }
 
-  /**
-   * Takes a flight that is joinable no more out of the table and gives the one that waits behind it
-   * its turn; returns whom to appoint. That comes before all user code, which may wait for it.
-   */
-  private @Nullable Seat<K, V> retire(Herd<K, V> herd) {
-    Herd<K, V> waiting = herd.waitingBehind();
-    table.replace(herd.flight, waiting == null ? null : waiting.flight);
-    herd.letGoOfSuccessor();
-    if (waiting == null) {
-      return null;
-    }
-    if (!waiting.isLive()) {
-      table.remove(waiting.flight);
-    }
-    return waiting.promote();
-  }
-
-  private void ended(Flight<K, V> flight, @Nullable FlightEvent event, Ending ending, int callers) {
-    if (event != null) {
-      event.commit(flight, ending, callers);
+  private void ended(Line<K, V> line, @Nullable Flight<K, V> flight, Ending ending, int callers) {
+    if (flight != null && flight.event != null) {
+      flight.event.commit(line, ending, callers);
     }
     if (!listeners.isEmpty()) {
-      Duration duration = flight.age(now());
-      listeners.tell(listener -> listener.ended(flight.key, ending, duration, callers));
+      long since = flight == null ? line.registeredAt : flight.since;
+      Duration duration = Flight.age(since, now());
+      listeners.tell(listener -> listener.ended(line.key, ending, duration, callers));
     }
   }
 
   /** Takes a caller off its flight; returns false if the flight has ended, or has an outcome. */
   boolean leave(Seat<K, V> seat, Departure departure) {
-    Herd<K, V> herd = seat.herd();
-    Herd.Departed<K, V> departed = herd.leave(seat);
-    if (departed == null) {
+    Flight<K, V> flight = seat.flight;
+    Line<K, V> line = flight.line;
+    int staying = line.leave(seat);
+    if (staying == Line.TOO_LATE) {
       return false;
     }
-    errands.appoint(departed.last() ? retire(herd) : departed.appointed());
-    errands.appoint(herd.makeWay());
-    if (departed.last()) {
-      herd.cancel();
+    arrange(flight);
+    if (staying == 0) {
+      flight.cancel();
     }
-    listeners.tell(listener -> listener.left(herd.flight.key, departure));
-    if (departed.last()) {
-      ended(herd.flight, herd.event, Ending.ABANDONED, 0);
+    listeners.tell(listener -> listener.left(line.key, departure));
+    if (staying == 0) {
+      ended(line, flight, Ending.ABANDONED, 0);
     }
     return true;
   }
 
   // Small things
+
+  String describe(Object key) {
+    return "the flight of key %s of %s".formatted(textOf(key), name);
+  }
+
+  /** Returns a key as text, whatever its {@code toString} does. */
+  static String textOf(Object key) {
+    try {
+      return String.valueOf(key);
+    } catch (Throwable failure) {
+      return key.getClass().getName();
+    }
+  }
 
   long now() {
     return nanoClock.getAsLong();

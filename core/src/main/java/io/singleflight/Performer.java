@@ -63,13 +63,13 @@ final class Performer {
   }
 
   /**
-   * Returns the time, or {@link Flight#UNTIMED}: a thread that has made a call a microsecond for a
+   * Returns the time, or {@link Line#UNTIMED}: a thread that has made a call a microsecond for a
    * while looks at the clock only for one call in that many.
    */
   long timeForFlight(LongSupplier nanoClock) {
     if (callsUntilNextLook > 0) {
       callsUntilNextLook--;
-      return Flight.UNTIMED;
+      return Line.UNTIMED;
     }
     long now = nanoClock.getAsLong();
     long elapsed = now - lookedAt;
@@ -133,7 +133,7 @@ final class Performer {
     Seat<?, ?> seat = start;
     while (seat != null && !seats.contains(seat)) {
       seats.add(seat);
-      Performer next = seat.herd().awaited();
+      Performer next = seat.awaited();
       if (next == null) {
         return null;
       }
@@ -148,7 +148,7 @@ final class Performer {
 
   private static boolean stillHolds(List<Seat<?, ?>> seats, List<Performer> performers) {
     for (int i = 0; i < seats.size(); i++) {
-      if (seats.get(i).herd().awaited() != performers.get(i)
+      if (seats.get(i).awaited() != performers.get(i)
           || (i > 0 && performers.get(i - 1).waitsIn != seats.get(i))) {
         return false;
       }
@@ -156,13 +156,13 @@ final class Performer {
     return true;
   }
 
-  /** Throws if the calling thread performs what a flight waits for. */
-  static void failIfOwn(Flight<?, ?> flight) {
-    Performer awaited = flight.awaited();
-    if (awaited != null && awaited.thread == Thread.currentThread() && flight.isLive()) {
+  /** Throws if the calling thread performs the flight at the head of a line. */
+  static void failIfOwn(Line<?, ?> line) {
+    Performer awaited = line.performer();
+    if (awaited != null && awaited.thread == Thread.currentThread()) {
       throw new FlightDeadlockException(
           "this call could only wait for itself: thread %s, which performs %s, asks for it again"
-              .formatted(awaited.threadName(), flight.describe()));
+              .formatted(awaited.threadName(), line.describe()));
     }
   }
 
@@ -171,16 +171,23 @@ final class Performer {
     text.append(nameOf(Thread.currentThread()));
     for (int i = 0; i < seats.size(); i++) {
       text.append(i == 0 ? " waits for " : ", which waits for ")
-          .append(seats.get(i).herd().flight.describe())
+          .append(seats.get(i).line().describe())
           .append(", performed by thread ")
           .append(performers.get(i).threadName());
     }
     return text.toString();
   }
 
-  /** Returns a name to find a thread by, also if it is virtual and has none. */
+  /**
+   * Returns a name to find a thread by, also if it is virtual and has none. This is asked under
+   * monitors: what {@code toString} of a foreign class does is not known.
+   */
   static String nameOf(Thread thread) {
     String name = thread.getName();
-    return name.isEmpty() ? thread.toString() : name;
+    if (!name.isEmpty()) {
+      return name;
+    }
+    boolean foreign = thread.getClass().getModule() != Thread.class.getModule();
+    return foreign ? thread.getClass().getName() : thread.toString();
   }
 }

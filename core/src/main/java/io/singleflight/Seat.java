@@ -19,8 +19,9 @@ final class Seat<K, V extends @Nullable Object> {
   /** Whether this caller may find the flight full. */
   final boolean countsAsFollower;
 
-  // written under the monitor of the herd
-  private volatile @Nullable Herd<K, V> herd;
+  // written under the monitor of the line, which may be a new one
+  @SuppressWarnings("NullAway.Init") // a caller uses its seat only once it is aboard
+  volatile Flight<K, V> flight;
 
   /** What this caller gets instead of the flight's outcome: the failure that it led to. */
   volatile @Nullable Outcome<V> own;
@@ -34,7 +35,7 @@ final class Seat<K, V extends @Nullable Object> {
    */
   volatile boolean attentive;
 
-  // guarded by the monitor of the herd
+  // guarded by the line
   boolean aboard;
 
   @Nullable Seat<K, V> previous;
@@ -56,6 +57,11 @@ final class Seat<K, V extends @Nullable Object> {
     return new Seat<>(Thread.currentThread(), null, null, true);
   }
 
+  /** The seat of a leader that performs already. */
+  static <K, V extends @Nullable Object> Seat<K, V> ofLeader(Thread leader) {
+    return new Seat<>(leader, null, null, true);
+  }
+
   /** The seat of a thread whose work runs on the executor. */
   static <K, V extends @Nullable Object> Seat<K, V> ofThread(Consumer<Seat<K, V>> takeOver) {
     return new Seat<>(Thread.currentThread(), null, takeOver, true);
@@ -70,26 +76,19 @@ final class Seat<K, V extends @Nullable Object> {
     return new Seat<>(null, future, takeOver, true);
   }
 
-  Herd<K, V> herd() {
-    Herd<K, V> boarded = herd;
-    if (boarded == null) {
-      throw new AssertionError("a seat is used before its caller is aboard");
-    }
-    return boarded;
+  Line<K, V> line() {
+    return flight.line;
   }
 
-  Flight<K, V> flight() {
-    return herd().flight;
+  /** Returns who performs what this caller waits for, or null. */
+  @Nullable Performer awaited() {
+    return line().awaited(flight);
   }
 
-  void board(Herd<K, V> boarded) {
-    herd = boarded;
+  void board(Flight<K, V> boarded) {
+    flight = boarded;
     aboard = true;
     attentive = false;
-  }
-
-  boolean isAboard(Herd<K, V> which) {
-    return herd == which;
   }
 
   /** Whether this caller's thread may sleep until it is woken. */
@@ -100,14 +99,14 @@ final class Seat<K, V extends @Nullable Object> {
   /** Returns what this caller gets, or null while that is open. */
   @Nullable Outcome<V> outcome() {
     Outcome<V> ownFailure = own;
-    return ownFailure != null ? ownFailure : herd().outcome();
+    return ownFailure != null ? ownFailure : flight.outcome();
   }
 
   /** Waits for the outcome; returns null if this caller is to perform instead, and has begun. */
   @Nullable Outcome<V> awaitTurn(Performer performer) throws InterruptedException {
     Outcome<V> got = await(0, Long.MAX_VALUE);
     if (got == null) {
-      herd().begin(this, performer);
+      line().begin(this, performer);
     }
     return got;
   }
@@ -132,26 +131,26 @@ final class Seat<K, V extends @Nullable Object> {
         }
       }
       // Only now: whoever could perform, and cannot wait, would fail while its work is performed.
-      flight().instance().attend(this);
+      line().instance().attend(this);
       while (true) {
         Outcome<V> got = outcome();
         if (got != null) {
-          herd().wakeMore();
+          flight.wakeMore();
           return got;
         }
         if (Thread.interrupted()) {
           if (leave(Departure.INTERRUPTED)) {
-            throw new InterruptedException("interrupted while waiting for " + flight().describe());
+            throw new InterruptedException("interrupted while waiting for " + line().describe());
           }
           interrupted = true;
         } else if (appointed && takeOver == null) {
           return null;
         } else if (!timed) {
-          LockSupport.park(flight());
+          LockSupport.park(flight);
         } else {
           long left = nanos - (System.nanoTime() - start);
           if (left > 0) {
-            LockSupport.parkNanos(flight(), left);
+            LockSupport.parkNanos(flight, left);
           } else if (leave(Departure.TIMED_OUT)) {
             return null;
           } else {
@@ -170,6 +169,6 @@ final class Seat<K, V extends @Nullable Object> {
   }
 
   private boolean leave(Departure departure) {
-    return flight().instance().leave(this, departure);
+    return line().instance().leave(this, departure);
   }
 }

@@ -2,56 +2,90 @@ package io.singleflight;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import java.lang.reflect.Field;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.function.IntUnaryOperator;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 class FlightTableTest {
 
-  private static final int INITIAL_SLOTS = 1024;
+  private final LocalSingleFlight<Integer, Integer> instance =
+      (LocalSingleFlight<Integer, Integer>) SingleFlight.<Integer, Integer>create();
+  private final FlightTable<Integer, Integer> table = instance.table;
 
-  private final FlightTable<Integer, Integer> table = new FlightTable<>();
-  private final LocalSingleFlight<?, ?> instance = (LocalSingleFlight<?, ?>) SingleFlight.create();
+  private Line<Integer, Integer> insert(int key, int hash) {
+    Line<Integer, Integer> line = new Line<>(instance, key, hash, 0, Performer.current());
+    assertThat(table.insert(line)).isSameAs(line);
+    return line;
+  }
 
-  private void insert(int key, int hash) {
-    Flight<Integer, Integer> flight = new Flight<>(instance, key, hash, 0, Performer.current());
-    assertThat(table.insert(flight)).isSameAs(flight);
+  /** Slots that are crowded by one hash code, by its last bits, or by none. */
+  private enum Hashes {
+    EQUAL(key -> 5),
+    FEW(key -> key % 100),
+    DENSE(key -> key),
+    HIGH_BITS(key -> key << 20),
+    MULTIPLES_OF_1024(key -> key << 10),
+    SCATTERED(key -> key * 0x9E3779B9);
+
+    final IntUnaryOperator of;
+
+    Hashes(IntUnaryOperator of) {
+      this.of = of;
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "EQUAL, 1000",
+    "FEW, 1000",
+    "DENSE, 20000",
+    "HIGH_BITS, 4096",
+    "MULTIPLES_OF_1024, 20000",
+    "SCATTERED, 20000"
+  })
+  void manyLines_areFoundAndRemovedOneByOne(Hashes hashes, int count) {
+    List<Line<Integer, Integer>> lines = new ArrayList<>();
+    for (int key = 0; key < count; key++) {
+      lines.add(insert(key, hashes.of.applyAsInt(key)));
+    }
+    assertThat(table.lines()).hasSize(count);
+    assertThat(Set.copyOf(table.lines())).isEqualTo(Set.copyOf(lines));
+    for (Line<Integer, Integer> line : lines) {
+      assertThat(table.find(line.key, line.hash)).isSameAs(line);
+      assertThat(table.insert(new Line<>(instance, line.key, line.hash, 0, Performer.current())))
+          .isSameAs(line);
+      if (line.key % 2 == 0) {
+        table.remove(line);
+      } else {
+        assertThat(line.landAlone()).isTrue();
+      }
+      assertThat(table.find(line.key, line.hash)).isNull();
+    }
+    assertThat(table.lines()).isEmpty();
+  }
+
+  /** What was shared while the slots were coarse is shared in the finer ones. */
+  @Test
+  void share_beforeTheSlotIsCrowded_lastsWhenItIs() {
+    Line<Integer, Integer> shared = insert(0, 0);
+    assertThat(table.share(shared)).isTrue();
+    for (int key = 1; key <= FlightTable.CROWDED; key++) {
+      insert(key, key << 26);
+    }
+    assertThat(table.removeUnshared(shared)).isFalse();
+    assertThat(table.find(0, 0)).isSameAs(shared);
   }
 
   @Test
-  void insert_equalHashCodesAmongDenseOnes_doesNotGrowTheTable() throws Exception {
-    for (int i = 0; i < 1000; i++) {
-      insert(i, i % 100);
-    }
-    assertThat(slots()).isEqualTo(INITIAL_SLOTS);
-  }
-
-  /** Crowded is a table more than half of whose slots are taken, as far as a sample tells. */
-  @Test
-  void insert_manyFlights_growsTheTableAndKeepsThem() throws Exception {
-    int flights = 20_000;
-    for (int i = 0; i < flights; i++) {
-      insert(i, Integer.hashCode(i * 0x9E3779B9));
-    }
-    assertThat(slots()).isBetween(flights / 2, 4 * flights);
-    for (int i = 0; i < flights; i++) {
-      assertThat(table.find(i, Integer.hashCode(i * 0x9E3779B9))).isNotNull();
-    }
-    assertThat(table.flights()).hasSize(flights);
-  }
-
-  @Test
-  void removeAlone_inASlotOfSeveral_leavesTheOthers() {
-    insert(1, 7);
-    insert(2, 7);
-    assertThat(table.removeAlone(table.find(2, 7))).isTrue();
-    assertThat(table.flights()).extracting(flight -> flight.key).containsExactly(1);
-  }
-
-  private int slots() throws ReflectiveOperationException {
-    Field slots = FlightTable.class.getDeclaredField("slots");
-    slots.setAccessible(true);
-    Field array = slots.get(table).getClass().getDeclaredField("array");
-    array.setAccessible(true);
-    return ((Object[]) array.get(slots.get(table))).length;
+  void landAlone_inASlotOfSeveral_leavesTheOthers() {
+    Line<Integer, Integer> other = insert(1, 7);
+    Line<Integer, Integer> line = insert(2, 7);
+    assertThat(table.removeUnshared(line)).isFalse();
+    assertThat(line.landAlone()).isTrue();
+    assertThat(table.lines()).containsExactly(other);
   }
 }

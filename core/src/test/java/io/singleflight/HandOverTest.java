@@ -25,7 +25,6 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
-import java.util.function.LongSupplier;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -153,7 +152,7 @@ class HandOverTest {
   /** The flight is vacant until its batch is through with another key; those behind can perform. */
   @Test
   void handOff_onlyABusyBatchAboard_letsTheFlightBehindGoFirst() throws Exception {
-    BusyBatch scene = new BusyBatch(System::nanoTime);
+    BusyBatch scene = new BusyBatch();
     FutureTask<String> behind = waiting(() -> scene.flights.call("a", key -> "by the next"));
     scene.handOff();
     assertThat(behind.get()).isEqualTo("by the next");
@@ -167,7 +166,6 @@ class HandOverTest {
     AtomicReference<Runnable> whenStarted = new AtomicReference<>(() -> {});
     BusyBatch scene =
         new BusyBatch(
-            System::nanoTime,
             options ->
                 options.listener(
                     new FlightListener<>() {
@@ -190,7 +188,6 @@ class HandOverTest {
     AtomicReference<CompletableFuture<String>> appointed = new AtomicReference<>();
     BusyBatch scene =
         new BusyBatch(
-            System::nanoTime,
             options -> options.executor(held::add),
             all -> appointed.set(all.submit("a", key -> "never")));
     FutureTask<String> behind = waiting(() -> scene.flights.call("a", key -> "by the next"));
@@ -201,34 +198,16 @@ class HandOverTest {
     scene.assertEnds("by the batch");
   }
 
-  /** It came for the flight that ran, and found it behind the one that it would have waited in. */
+  /** It came for the flight that ran, and finds it behind the one that it would have waited in. */
   @Test
   void call_whoseFlightIsOvertakenMeanwhile_waitsInTheOneThatIsNext() throws Exception {
-    AtomicReference<Runnable> meanwhile = new AtomicReference<>(() -> {});
-    Thread[] late = new Thread[1];
-    BusyBatch scene =
-        new BusyBatch(() -> {
-          if (Thread.currentThread() == late[0]) {
-            meanwhile.get().run();
-          }
-          return 0;
-        });
+    BusyBatch scene = new BusyBatch();
     CountDownLatch overtaken = new CountDownLatch(1);
     CountDownLatch mayEnd = new CountDownLatch(1);
     FutureTask<String> behind =
         waiting(() -> scene.flights.call("a", key -> held(overtaken, mayEnd, "by the next")));
-    FutureTask<String> call =
-        new FutureTask<>(() -> scene.flights.call("a", key -> "by the late one"));
-    late[0] = new Thread(call);
-    // The first look at the clock is for the flight that it brings; the next, for one it lines up.
-    meanwhile.set(() ->
-        meanwhile.set(() -> {
-          meanwhile.set(() -> {});
-          scene.handOff();
-          awaitLatch(overtaken);
-        }));
-    late[0].start();
-    await().until(() -> late[0].getState() == Thread.State.WAITING);
+    Object sameKey = scene.overtakenWhenCompared(overtaken);
+    FutureTask<String> call = waiting(() -> scene.flights.call(sameKey, key -> "by the late one"));
     assertThat(overtaken.getCount()).isZero();
     assertThat(scene.flights.inFlight())
         .filteredOn(each -> each.key().equals("a"))
@@ -243,22 +222,14 @@ class HandOverTest {
   /** The flight that is forgotten is found at the head of the line, and is no more there. */
   @Test
   void forget_whileItsFlightIsOvertaken_leavesNobodyWaiting() throws Exception {
-    BusyBatch scene = new BusyBatch(System::nanoTime);
+    BusyBatch scene = new BusyBatch();
     CountDownLatch overtaken = new CountDownLatch(1);
     CountDownLatch mayEnd = new CountDownLatch(1);
     FutureTask<String> behind =
         waiting(() -> scene.flights.call("a", key -> held(overtaken, mayEnd, "by the next")));
-    Object sameKey =
-        new WatchedKey(
-            "a",
-            () -> {
-              if (overtaken.getCount() > 0) {
-                scene.handOff();
-                awaitLatch(overtaken);
-              }
-            });
+    Object sameKey = scene.overtakenWhenCompared(overtaken);
     assertThat(scene.flights.forget(sameKey)).isTrue();
-    assertThat(((LocalSingleFlight<Object, String>) scene.flights).table.flights())
+    assertThat(((LocalSingleFlight<Object, String>) scene.flights).table.lines())
         .extracting(flight -> flight.key)
         .containsExactly("slow");
     mayEnd.countDown();
@@ -286,19 +257,18 @@ class HandOverTest {
     private final FutureTask<String> leader;
     private final AtomicReference<Thread> leaders = new AtomicReference<>();
 
-    BusyBatch(LongSupplier clock) throws Exception {
-      this(clock, options -> {}, all -> {});
+    BusyBatch() throws Exception {
+      this(options -> {}, all -> {});
     }
 
     BusyBatch(
-        LongSupplier clock,
         Consumer<SingleFlight.Builder<Object, String>> options,
         Consumer<SingleFlight<Object, String>> alsoAboard)
         throws Exception {
       SingleFlight.Builder<Object, String> builder =
           SingleFlight.<Object, String>builder().freshness(Freshness.NEXT);
       options.accept(builder);
-      flights = builder.build(clock);
+      flights = builder.build();
       CountDownLatch ahead = new CountDownLatch(1);
       CountDownLatch begun = new CountDownLatch(1);
       first =
@@ -338,6 +308,18 @@ class HandOverTest {
     void handOff() {
       leaders.get().interrupt();
       await().until(leader::isDone);
+    }
+
+    /** A key equal to "a"; who first compares it finds that the flight is overtaken meanwhile. */
+    Object overtakenWhenCompared(CountDownLatch overtaken) {
+      return new WatchedKey(
+          "a",
+          () -> {
+            if (overtaken.getCount() > 0) {
+              handOff();
+              awaitLatch(overtaken);
+            }
+          });
     }
 
     void assertEnds(String valueOfA) throws Exception {

@@ -21,6 +21,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -109,7 +110,7 @@ class RegressionTest {
                 new FlightListener<String>() {
                   @Override
                   public void joined(String key, int callers) {
-                    if (told.getAndIncrement() < Herd.SMALL) {
+                    if (told.getAndIncrement() < Flight.SMALL) {
                       try {
                         gate.await();
                       } catch (InterruptedException expected) {
@@ -129,15 +130,15 @@ class RegressionTest {
               return 0;
             }));
     begun.await();
-    for (int i = 0; i < Herd.SMALL; i++) {
+    for (int i = 0; i < Flight.SMALL; i++) {
       threads.submit(() -> flights.call("a", key -> executions.incrementAndGet()));
     }
-    await().until(() -> told.get() == Herd.SMALL);
+    await().until(() -> told.get() == Flight.SMALL);
     List<Future<Integer>> others =
         List.of(
             threads.submit(() -> flights.call("a", key -> 7)),
             threads.submit(() -> flights.call("a", key -> 7)));
-    await().until(() -> told.get() == Herd.SMALL + 2);
+    await().until(() -> told.get() == Flight.SMALL + 2);
     leader.get().interrupt();
     for (Future<Integer> other : others) {
       assertThat(other.get(20, TimeUnit.SECONDS)).isEqualTo(7);
@@ -617,5 +618,37 @@ class RegressionTest {
         });
     gate.countDown();
     assertThat(outer.get()).isEqualTo("outer");
+  }
+
+  /** Who hands off on its own thread goes on at once, and its next park is not cut short. */
+  @Test
+  void handOff_byABlockingLeader_leavesItsThreadNoPermit() throws Exception {
+    SingleFlight<String, String> flights =
+        SingleFlight.<String, String>builder()
+            .handOffOn(IllegalStateException.class::isInstance)
+            .build();
+    Object blocker = new Object();
+    Thread leader =
+        new Thread(() -> {
+          try {
+            flights.call(
+                "a",
+                key -> {
+                  // A latch might leave a permit of its own.
+                  while (flights.inFlight().get(0).callers() < 2) {
+                    Thread.onSpinWait();
+                  }
+                  throw new IllegalStateException("the leader's own");
+                });
+          } catch (IllegalStateException | InterruptedException own) {
+            LockSupport.park(blocker);
+          }
+        });
+    leader.start();
+    await().until(() -> !flights.inFlight().isEmpty());
+    assertThat(flights.call("a", key -> "by the heir")).isEqualTo("by the heir");
+    await().until(() -> LockSupport.getBlocker(leader) == blocker);
+    LockSupport.unpark(leader);
+    leader.join();
   }
 }

@@ -30,6 +30,7 @@ import org.junit.jupiter.api.Timeout;
 class LincheckTest {
 
   private static final int IDS = 4;
+  private static final int HASH = 5;
 
   @Test
   void check_unguardedCounter_isFlagged() {
@@ -91,42 +92,42 @@ class LincheckTest {
     }
   }
 
-  /** Flights 0 and 2 are for one key, 1 and 3 for another; all have one hash code. */
+  /**
+   * Lines 0 and 2 are for one key, 1 and 3 for another; all have one hash code. Others are in their
+   * slot already, so many that it is crowded as soon as both keys have a line.
+   */
   @Param(name = "id", gen = IntGen.class, conf = "0:3")
   public static class Table {
     final FlightTable<Integer, Integer> table = new FlightTable<>();
-    final List<Flight<Integer, Integer>> flights = new ArrayList<>();
+    final List<Line<Integer, Integer>> lines = new ArrayList<>();
 
     public Table() {
       for (int id = 0; id < IDS; id++) {
-        flights.add(
-            new Flight<>(
-                (LocalSingleFlight<?, ?>) SingleFlight.create(),
-                id % 2,
-                5,
-                0,
-                Performer.current()));
+        lines.add(line(id % 2, HASH));
       }
+      for (int other = 1; other < FlightTable.CROWDED; other++) {
+        table.insert(line(-other, HASH + (other << 26)));
+      }
+    }
+
+    private static Line<Integer, Integer> line(int key, int hash) {
+      return new Line<>(
+          (LocalSingleFlight<?, ?>) SingleFlight.create(), key, hash, 0, Performer.current());
     }
 
     @Operation
     public int insert(@Param(name = "id") int id) {
-      return flights.indexOf(table.insert(flights.get(id)));
+      return lines.indexOf(table.insert(lines.get(id)));
     }
 
     @Operation
     public int find(@Param(name = "id") int id) {
-      return flights.indexOf(table.find(id % 2, 5));
+      return lines.indexOf(table.find(id % 2, HASH));
     }
 
     @Operation
     public void remove(@Param(name = "id") int id) {
-      table.remove(flights.get(id));
-    }
-
-    @Operation
-    public void replace(@Param(name = "id") int id) {
-      table.replace(flights.get(id), flights.get((id + 2) % IDS));
+      table.remove(lines.get(id));
     }
   }
 
@@ -136,7 +137,7 @@ class LincheckTest {
     @Override
     @Operation
     public void remove(@Param(name = "id") int id) {
-      Flight<Integer, Integer> found = table.find(id % 2, 5);
+      Line<Integer, Integer> found = table.find(id % 2, HASH);
       if (found != null) {
         table.remove(found);
       }
@@ -158,10 +159,6 @@ class LincheckTest {
 
     public void remove(int id) {
       byKey.remove(id % 2, id);
-    }
-
-    public void replace(int id) {
-      byKey.replace(id % 2, id, (id + 2) % IDS);
     }
   }
 

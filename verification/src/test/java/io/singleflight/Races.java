@@ -18,6 +18,7 @@ import org.openjdk.jcstress.infra.results.II_Result;
 import org.openjdk.jcstress.infra.results.IZI_Result;
 import org.openjdk.jcstress.infra.results.IZ_Result;
 import org.openjdk.jcstress.infra.results.ZII_Result;
+import org.openjdk.jcstress.infra.results.ZZI_Result;
 import org.openjdk.jcstress.infra.results.ZZ_Result;
 
 /**
@@ -662,21 +663,20 @@ public final class Races {
     private static final LocalSingleFlight<Integer, Integer> FLIGHTS =
         (LocalSingleFlight<Integer, Integer>) SingleFlight.<Integer, Integer>create();
 
-    private final Herd<Integer, Integer> herd =
-        new Flight<>(FLIGHTS, KEY, KEY, 0, Herd.Phase.ASSIGNED, Seat.<Integer, Integer>ofThread())
-            .herd();
+    private final Flight<Integer, Integer> flight =
+        new Line<>(FLIGHTS, KEY, KEY, 0, Seat.<Integer, Integer>ofThread()).head();
     private int written;
 
     @Actor
     public void land() {
       written = 1;
-      herd.publish(io.singleflight.Outcome.value(1));
+      flight.publish(io.singleflight.Outcome.value(1));
     }
 
     @Actor
     public void look(IZI_Result r) {
       r.r1 = written;
-      r.r2 = herd.outcome() != null;
+      r.r2 = flight.outcome() != null;
       r.r3 = written;
     }
   }
@@ -711,33 +711,93 @@ public final class Races {
   }
 
   /**
-   * Two flights in one slot. The neighbour lands; then the leader of a flight lands it, while
-   * somebody opens its herd to come aboard: one of the two finds it as it was.
+   * Two lines in one slot. The neighbour's leader lands alone; then the other one's does, while
+   * somebody comes aboard: one of the two finds it as it was.
    */
   @JCStressTest
-  @Outcome(id = "true, false", expect = ACCEPTABLE, desc = "landed alone: there is no herd")
-  @Outcome(id = "false, true", expect = ACCEPTABLE, desc = "the herd is open: it lands by that")
+  @Outcome(id = "true, false", expect = ACCEPTABLE, desc = "landed alone: nobody is aboard")
+  @Outcome(id = "false, true", expect = ACCEPTABLE, desc = "somebody is aboard: it lands for both")
   @Outcome(expect = FORBIDDEN, desc = "somebody is aboard a flight that landed alone, or nobody")
   @State
-  public static class OpenAgainstLandingAlone {
+  public static class BoardAgainstLandingAlone {
     private final LocalSingleFlight<Integer, Integer> flights =
         (LocalSingleFlight<Integer, Integer>) SingleFlight.<Integer, Integer>create();
-    private final Flight<Integer, Integer> alone = registered(KEY);
-    private final Flight<Integer, Integer> neighbour = registered(KEY + 1);
+    private final Line<Integer, Integer> alone = registered(KEY);
+    private final Line<Integer, Integer> neighbour = registered(KEY + 1);
 
-    private Flight<Integer, Integer> registered(Integer key) {
-      return flights.table.insert(new Flight<>(flights, key, KEY, 0, Performer.current()));
+    private Line<Integer, Integer> registered(Integer key) {
+      return flights.table.insert(new Line<>(flights, key, KEY, 0, Performer.current()));
     }
 
     @Actor
     public void land(ZZ_Result r) {
-      flights.table.removeAlone(neighbour);
-      r.r1 = flights.table.removeAlone(alone);
+      neighbour.landAlone();
+      r.r1 = alone.landAlone();
     }
 
     @Actor
-    public void open(ZZ_Result r) {
-      r.r2 = alone.herd() != null;
+    public void board(ZZ_Result r) {
+      Seat<Integer, Integer> seat = Seat.ofThread();
+      r.r2 = alone.board(seat, Integer.MAX_VALUE, Freshness.RUNNING) != Line.CLOSED;
+    }
+  }
+
+  /** A leader lands alone while others crowd its slot until that splits, and one comes aboard. */
+  @JCStressTest
+  @Outcome(id = "true, false, 8", expect = ACCEPTABLE, desc = "landed alone: nobody is aboard")
+  @Outcome(id = "false, true, 9", expect = ACCEPTABLE, desc = "somebody is aboard: not landed")
+  @Outcome(expect = FORBIDDEN, desc = "lost on the way, or landed alone with somebody aboard")
+  @State
+  public static class SplitAgainstLandingAlone {
+    private final LocalSingleFlight<Integer, Integer> flights =
+        (LocalSingleFlight<Integer, Integer>) SingleFlight.<Integer, Integer>create();
+    private final Line<Integer, Integer> alone = registered(0);
+
+    private Line<Integer, Integer> registered(Integer key) {
+      int hash = KEY + (key << 26);
+      return flights.table.insert(new Line<>(flights, key, hash, 0, Performer.current()));
+    }
+
+    @Actor
+    public void land(ZZI_Result r) {
+      r.r1 = alone.landAlone();
+    }
+
+    @Actor
+    public void crowdAndBoard(ZZI_Result r) {
+      for (int other = 1; other <= FlightTable.CROWDED; other++) {
+        registered(other);
+      }
+      Seat<Integer, Integer> seat = Seat.ofThread();
+      r.r2 = alone.board(seat, Integer.MAX_VALUE, Freshness.RUNNING) != Line.CLOSED;
+    }
+
+    @Arbiter
+    public void after(ZZI_Result r) {
+      r.r3 = flights.table.lines().size();
+    }
+  }
+
+  /** Who performs a flight alone is known all the while that another caller comes aboard. */
+  @JCStressTest
+  @Outcome(id = "true, true", expect = ACCEPTABLE, desc = "known: its own call would be told")
+  @Outcome(expect = FORBIDDEN, desc = "not known for a moment: it could wait for itself")
+  @State
+  public static class BoardAgainstLookingForThePerformer {
+    private final LocalSingleFlight<Integer, Integer> flights =
+        (LocalSingleFlight<Integer, Integer>) SingleFlight.<Integer, Integer>create();
+    private final Line<Integer, Integer> alone =
+        flights.table.insert(new Line<>(flights, KEY, KEY, 0, Performer.current()));
+
+    @Actor
+    public void look(ZZ_Result r) {
+      r.r1 = alone.performer() != null;
+    }
+
+    @Actor
+    public void board(ZZ_Result r) {
+      Seat<Integer, Integer> seat = Seat.ofThread();
+      r.r2 = alone.board(seat, Integer.MAX_VALUE, Freshness.RUNNING) != Line.CLOSED;
     }
   }
 }

@@ -395,6 +395,29 @@ public abstract class ListenerContract extends Contract {
             org.assertj.core.groups.Tuple.tuple("abandoned", "ABANDONED", 0, false));
   }
 
+  /** Its event would tell when somebody joined, not when the flight began. */
+  @Test
+  void recorder_thatStartsDuringAFlight_seesNothingOfIt(@TempDir Path directory) throws Exception {
+    SingleFlight<Object, Object> flights = instance(options -> options.name("late"));
+    GatedWork work = gated();
+    Caller leader = start(Kind.CALL, Threads.PLATFORM, flights, work);
+    work.awaitBegun();
+    try (Recording recording = new Recording()) {
+      recording.enable("io.singleflight.Flight").withThreshold(Duration.ZERO);
+      recording.start();
+      Caller follower = start(Kind.CALL, Threads.PLATFORM, flights, gated());
+      awaitCallers(flights, 2);
+      work.returns("landed");
+      assertThat(leader.value()).isEqualTo("landed");
+      assertThat(follower.value()).isEqualTo("landed");
+      recording.stop();
+      Path file = directory.resolve("flights.jfr");
+      recording.dump(file);
+      assertThat(RecordingFile.readAllEvents(file))
+          .noneMatch(event -> event.hasField("name") && "late".equals(event.getString("name")));
+    }
+  }
+
   @Test
   void recorder_keyWhoseToStringThrows_seesItsClass(@TempDir Path directory) throws Exception {
     class Nameless {

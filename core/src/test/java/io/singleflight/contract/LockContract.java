@@ -262,6 +262,45 @@ public abstract class LockContract extends Contract {
     assertThat(scene.followers.get(1).value()).isEqualTo("landed");
   }
 
+  /** Threads may have an interrupt of their own, and so may what they wait in. */
+  @ParameterizedTest
+  @EnumSource
+  void interrupt_thatBlocks_holdsUpNobodyButItsCaller(Freshness freshness) throws Exception {
+    class Slow extends Thread {
+      Slow(Runnable task) {
+        super(task);
+        setDaemon(true);
+      }
+
+      @Override
+      public void interrupt() {
+        heldUp.pass();
+        super.interrupt();
+      }
+    }
+    SingleFlight<Object, Object> flights =
+        instance(options -> options.freshness(freshness).executor(task -> new Slow(task).start()));
+    GatedWork abandoned = gated();
+    Caller leaver = start(Kind.SUBMIT, Threads.PLATFORM, flights, abandoned);
+    abandoned.awaitBegun();
+    Caller behind = null;
+    if (freshness == Freshness.NEXT) {
+      behind = start(Kind.SUBMIT, Threads.PLATFORM, flights, GatedWork.returning("behind"));
+      awaitCallers(flights, 2);
+    }
+    heldUp.arm();
+    onAnotherThread(() -> leaver.future().cancel(true));
+    heldUp.awaitHeld();
+    if (behind != null) {
+      assertThat(behind.value()).isEqualTo("behind");
+    }
+    for (Kind kind : Kind.values()) {
+      assertThat(start(kind, Threads.PLATFORM, flights, GatedWork.returning("fresh")).value())
+          .isEqualTo("fresh");
+    }
+    assertThat(got(onAnotherThread(() -> callers(flights)))).isZero();
+  }
+
   @ParameterizedTest
   @MethodSource(Case.LEADERS)
   void handOffOn_predicateThatBlocks_holdsUpNobodyButItsCaller(Case like) throws Exception {

@@ -9,6 +9,8 @@ import io.singleflight.SingleFlight;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -51,6 +53,30 @@ public abstract class NextContract extends Contract {
       assertThat(caller.value()).isEqualTo("fresh");
     }
     assertThat(works.stream().mapToInt(GatedWork::executions).sum()).isEqualTo(1);
+  }
+
+  /** Who comes before the work has begun shares its execution, and lines up behind nobody. */
+  @ParameterizedTest
+  @EnumSource(Kind.class)
+  void anyCall_workHasNotBegun_sharesIt(Kind kind) throws Exception {
+    ExecutorService busy = singleThread();
+    CountDownLatch mayBegin = new CountDownLatch(1);
+    busy.submit(() -> {
+      mayBegin.await();
+      return null;
+    });
+    SingleFlight<Object, Object> flights =
+        instance(options -> options.freshness(Freshness.NEXT).executor(busy));
+    Caller leader = start(Kind.SUBMIT, Threads.PLATFORM, flights, GatedWork.returning("fresh"));
+    awaitCallers(flights, 1);
+    GatedWork work = gated();
+    Caller follower = start(kind, Threads.PLATFORM, flights, work);
+    awaitCallers(flights, 2);
+    assertThat(flights.inFlight()).hasSize(1);
+    mayBegin.countDown();
+    assertThat(leader.value()).isEqualTo("fresh");
+    assertThat(follower.value()).isEqualTo("fresh");
+    assertThat(work.executions()).isZero();
   }
 
   @ParameterizedTest

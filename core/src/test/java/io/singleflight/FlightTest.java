@@ -12,7 +12,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** P12: what the leader pays for waking those aboard. */
-class HerdTest {
+class FlightTest {
 
   /**
    * The followers of this herd wait in their seats like any others, but once woken they wake nobody
@@ -30,13 +30,13 @@ class HerdTest {
         flights.call(
             "a",
             key -> {
-              Herd<String, String> herd = flights.table.find("a", "a".hashCode()).herd();
+              Line<String, String> line = flights.table.find("a", "a".hashCode());
               for (int i = 0; i < followers; i++) {
                 threads.add(
                     Threads.VIRTUAL.start(() -> {
                       Seat<String, String> seat = Seat.ofThread();
-                      herd.board(seat, Integer.MAX_VALUE, Freshness.RUNNING);
-                      herd.attend(seat);
+                      line.board(seat, Integer.MAX_VALUE, Freshness.RUNNING);
+                      line.attend(seat);
                       while (seat.outcome() == null) {
                         LockSupport.park();
                       }
@@ -44,14 +44,14 @@ class HerdTest {
               }
               await()
                   .until(() ->
-                      threads.stream().allMatch(HerdTest::waits)
+                      threads.stream().allMatch(FlightTest::waits)
                           && flights.inFlight().get(0).callers() == 1 + followers);
               return "landed";
             });
     long wokenByTheLeader = threads.stream().filter(thread -> !waits(thread)).count();
     threads.forEach(LockSupport::unpark);
     assertThat(value).isEqualTo("landed");
-    assertThat(wokenByTheLeader).isBetween(1L, (long) Herd.SMALL);
+    assertThat(wokenByTheLeader).isBetween(1L, (long) Flight.SMALL);
   }
 
   private static boolean waits(Thread thread) {
