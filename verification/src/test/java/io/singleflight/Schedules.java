@@ -8,33 +8,20 @@ import io.singleflight.History.Kind;
 import io.singleflight.Workload.Factory;
 import io.singleflight.Workload.Mix;
 import io.singleflight.Workload.Worker;
-import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.EnumSet;
 import java.util.List;
-import java.util.Random;
 import java.util.SplittableRandom;
 import java.util.concurrent.Executor;
 import java.util.concurrent.atomic.AtomicLong;
-import kotlin.Unit;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
-import org.pastalab.fray.core.TestRunner;
-import org.pastalab.fray.core.command.Configuration;
-import org.pastalab.fray.core.command.ExecutionInfo;
-import org.pastalab.fray.core.command.LambdaExecutor;
-import org.pastalab.fray.core.command.NetworkDelegateType;
-import org.pastalab.fray.core.command.SystemTimeDelegateType;
-import org.pastalab.fray.core.observers.TimelineCoverageType;
-import org.pastalab.fray.core.randomness.ControlledRandom;
-import org.pastalab.fray.core.randomness.Randomness;
-import org.pastalab.fray.core.scheduler.RandomScheduler;
 
 /**
- * Small workloads of a few threads that make a call or two each, nested ones among them. Fray
- * decides which thread takes each step that others may see, and ends a schedule in which nobody can
- * take another. Workload and schedule both follow from one number, the seed, in any JVM of a kind.
+ * Small workloads of a few threads that make a call or two each, nested ones among them. Workload
+ * and schedule both follow from one number, the seed, in any JVM of a kind: see {@link Explorer}.
  *
  * <p>{@link SchedulesTest} runs this in a JVM that Fray has instrumented.
  */
@@ -42,19 +29,16 @@ final class Schedules {
 
   /* What a JVM does only once is no part of a schedule: so many workloads run before the first. */
   private static final int WARM_UP = 100;
+  private static final int MAX_STEPS = 100_000;
 
   private final @Nullable Fault fault;
-  private final int first;
-  private int next;
   private long calls;
   private long executions;
   private long shared;
   private long deadlocks;
 
-  private Schedules(@Nullable Fault fault, int first) {
+  private Schedules(@Nullable Fault fault) {
     this.fault = fault;
-    this.first = first;
-    this.next = first;
   }
 
   /** Explores a number of schedules from a seed on; of the real thing, or with a fault. */
@@ -62,19 +46,18 @@ final class Schedules {
     int first = Integer.parseInt(args[0]);
     int count = Integer.parseInt(args[1]);
     Fault fault = args.length > 2 ? Fault.valueOf(args[2]) : null;
-    Schedules warmUp = new Schedules(null, 0);
-    while (warmUp.next < WARM_UP) {
-      warmUp.play();
-    }
-    Schedules schedules = new Schedules(fault, first);
-    Throwable found = schedules.explore(count);
+    Schedules warmUp = new Schedules(null);
+    IntStream.range(0, WARM_UP).forEach(warmUp::play);
+    Schedules schedules = new Schedules(fault);
+    Explorer explorer = new Explorer(MAX_STEPS, schedules::play);
+    Throwable found = explorer.explore(first, count);
     if (found != null) {
       found.printStackTrace(System.out);
-      System.out.println("seed: " + (schedules.next - 1));
+      System.out.println("seed: " + explorer.last());
     }
     System.out.printf(
         "schedules: %,d, with %,d calls in %,d executions, %,d shared, %,d deadlocks detected%n",
-        schedules.next - first,
+        explorer.last() + 1 - first,
         schedules.calls,
         schedules.executions,
         schedules.shared,
@@ -83,49 +66,7 @@ final class Schedules {
     Runtime.getRuntime().halt(found == null ? 0 : 1);
   }
 
-  private @Nullable Throwable explore(int count) {
-    LambdaExecutor playing =
-        new LambdaExecutor(() -> {
-          play();
-          return Unit.INSTANCE;
-        });
-    Configuration configuration =
-        new Configuration(
-            new ExecutionInfo(
-                playing,
-                /* ignoreUnhandledExceptions= */ false,
-                /* interleaveMemoryOps= */ true,
-                /* maxScheduledStep= */ 100_000),
-            Path.of("report"),
-            count,
-            /* timeout= */ Integer.MAX_VALUE,
-            new RandomScheduler(random()),
-            this::random,
-            /* fullSchedule= */ false,
-            /* exploreMode= */ false,
-            /* noExitWhenBugFound= */ true,
-            /* isReplay= */ false,
-            /* noFray= */ false,
-            /* dummyRun= */ false,
-            NetworkDelegateType.NONE,
-            SystemTimeDelegateType.NONE,
-            /* virtualTimeDelta= */ 0L,
-            /* ignoreTimedBlock= */ true,
-            /* sleepAsYield= */ true,
-            /* resetClassLoader= */ false,
-            /* redirectStdout= */ false,
-            /* abortThreadExecutionAfterMainExit= */ false,
-            /* resolveRacingOperationStackTraceHash= */ false,
-            TimelineCoverageType.NONE);
-    return new TestRunner(configuration).run();
-  }
-
-  private Randomness random() {
-    return new ControlledRandom(new ArrayList<>(), new ArrayList<>(), new Random(next));
-  }
-
-  private void play() {
-    int seed = next++;
+  private void play(int seed) {
     SplittableRandom random = new SplittableRandom(seed);
     Freshness freshness =
         fault == null && random.nextBoolean() ? Freshness.NEXT : Freshness.RUNNING;
