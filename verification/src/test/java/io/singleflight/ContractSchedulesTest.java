@@ -22,7 +22,7 @@ import org.junit.jupiter.api.condition.OS;
 @Timeout(value = 2, unit = TimeUnit.HOURS)
 class ContractSchedulesTest {
 
-  private static final String COUNT = Form.LONG ? "10000" : "110";
+  private static final String COUNT = Form.LONG ? "3000" : "110";
 
   @BeforeAll
   static void prepareJvm() throws Exception {
