@@ -4,6 +4,7 @@ import java.net.InetAddress;
 import java.net.URI;
 import java.net.URL;
 import java.util.Map;
+import java.util.function.Function;
 import org.eclipse.jetty.http.HttpHeader;
 import org.eclipse.jetty.io.Content;
 import org.eclipse.jetty.server.Handler;
@@ -50,9 +51,9 @@ final class HttpServer implements AutoCloseable {
    * Starts serving.
    *
    * @param port 0 for a free one
-   * @param routes by method and path, such as {@code GET /customers}
+   * @param routes by method and path, such as {@code GET /customers}, given where they are served
    */
-  static HttpServer start(int port, Map<String, Route> routes) throws Exception {
+  static HttpServer start(int port, Function<URI, Map<String, Route>> routes) throws Exception {
     QueuedThreadPool threads = new QueuedThreadPool(THREADS);
     threads.setName("http");
     threads.setVirtualThreadsExecutor(VirtualThreads.getNamedVirtualThreadsExecutor("http-"));
@@ -65,20 +66,22 @@ final class HttpServer implements AutoCloseable {
     connector.setAcceptQueueSize(Herd.MAX_REQUESTS);
     connector.setIdleTimeout(IDLE_MILLIS);
     server.addConnector(connector);
-    server.setHandler(
-        new Handler.Sequence(
-            new Routes(routes),
-            new ContextHandlerCollection(
-                new ContextHandler(filesBeside(server, PAGE), "/"),
-                new ContextHandler(filesBeside(server, CHARTS), "/charts"))));
     try {
+      connector.open();
+      URI uri = URI.create("http://" + connector.getHost() + ":" + connector.getLocalPort());
+      server.setHandler(
+          new Handler.Sequence(
+              new Routes(routes.apply(uri)),
+              new ContextHandlerCollection(
+                  new ContextHandler(filesBeside(server, PAGE), "/"),
+                  new ContextHandler(filesBeside(server, CHARTS), "/charts"))));
       server.start();
+      return new HttpServer(server, uri);
     } catch (Exception e) {
       LifeCycle.stop(server);
+      connector.close();
       throw e;
     }
-    return new HttpServer(
-        server, URI.create("http://" + connector.getHost() + ":" + connector.getLocalPort()));
   }
 
   URI uri() {

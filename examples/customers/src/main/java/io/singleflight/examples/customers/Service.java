@@ -2,6 +2,7 @@ package io.singleflight.examples.customers;
 
 import io.singleflight.SingleFlight;
 import io.singleflight.examples.customers.HttpServer.Answer;
+import io.singleflight.examples.customers.HttpServer.Route;
 import java.net.URI;
 import java.sql.SQLException;
 import java.sql.SQLTransientException;
@@ -28,21 +29,13 @@ final class Service implements AutoCloseable {
   private final AtomicBoolean herdUnderWay = new AtomicBoolean();
   private final String database;
   private final HttpServer http;
-  private final Herd herd;
 
   private Service(CustomerDatabase customers, Duration deadline, int port) throws Exception {
     this.customers = customers;
     this.deadline = deadline;
     this.database = customers.product();
     this.traffic = new Traffic(customers::queries);
-    this.http =
-        HttpServer.start(
-            port,
-            Map.of(
-                "GET /customers", this::timedCustomer,
-                "GET /live", unused -> live(),
-                "POST /herd", this::herd));
-    this.herd = new Herd(http.uri(), customers::queries);
+    this.http = HttpServer.start(port, this::routes);
   }
 
   /**
@@ -53,6 +46,14 @@ final class Service implements AutoCloseable {
    */
   static Service start(CustomerDatabase customers, Duration deadline, int port) throws Exception {
     return new Service(customers, deadline, port);
+  }
+
+  private Map<String, Route> routes(URI uri) {
+    Herd herd = new Herd(uri, customers::queries);
+    return Map.of(
+        "GET /customers", this::timedCustomer,
+        "GET /live", unused -> live(),
+        "POST /herd", parameters -> herd(herd, parameters));
   }
 
   private Answer customer(Fields parameters) {
@@ -105,7 +106,7 @@ final class Service implements AutoCloseable {
     }
   }
 
-  private Answer herd(Fields parameters) {
+  private Answer herd(Herd herd, Fields parameters) {
     int requests;
     int names;
     try {
