@@ -12,10 +12,12 @@ import java.util.EnumSet;
 import java.util.Set;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.parallel.Isolated;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** The checker flags what is broken, by the rule that is broken, and nothing else. */
+@Isolated("its threads need the cores")
 class CheckerTest {
 
   private static final Set<Kind> CALL = EnumSet.of(Kind.CALL);

@@ -11,6 +11,8 @@ import org.junit.jupiter.api.condition.EnabledForJreRange;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.JRE;
 import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 
 /**
  * Runs {@link ContractSchedules} in a JVM that Fray controls, where {@link SchedulesTest} runs too.
@@ -20,6 +22,7 @@ import org.junit.jupiter.api.condition.OS;
 @EnabledOnOs(value = OS.LINUX, architectures = "amd64")
 @EnabledForJreRange(min = JRE.JAVA_25)
 @Timeout(value = 2, unit = TimeUnit.HOURS)
+@Execution(ExecutionMode.CONCURRENT)
 class ContractSchedulesTest {
 
   private static final String COUNT = Form.LONG ? "3000" : "110";

@@ -17,6 +17,7 @@ import java.util.stream.Collectors;
 final class FrayJvm {
 
   private static final Path TARGET = Path.of("target", "fray").toAbsolutePath();
+  private static final Path AGENT = TARGET.resolve("libjvmti.so");
   private static final Path HOME = TARGET.resolve("jvm-" + Runtime.version());
 
   private FrayJvm() {}
@@ -28,12 +29,20 @@ final class FrayJvm {
     }
   }
 
-  /** Links the copy, whose classes tell Fray of what they do. */
-  static void prepare() throws Exception {
-    if (Files.exists(HOME.resolve("release"))) {
-      return;
+  /** Links the copy, whose classes tell Fray of what they do, unless that has been done. */
+  static synchronized void prepare() throws Exception {
+    if (!Files.exists(AGENT)) {
+      Files.createDirectories(TARGET);
+      try (var library = FrayJvm.class.getResourceAsStream("/libjvmti.so")) {
+        Files.copy(library, AGENT);
+      }
     }
-    Files.createDirectories(TARGET);
+    if (!Files.exists(HOME.resolve("release"))) {
+      link();
+    }
+  }
+
+  private static void link() throws Exception {
     String plugin =
         jars(name ->
             name.matches("(fray-instrumentation-(jdk|base)|fray-runtime|asm|kotlin-).*\\.jar"));
@@ -53,18 +62,12 @@ final class FrayJvm {
   }
 
   static Run run(Class<?> program, String... arguments) throws Exception {
-    Path agent = TARGET.resolve("libjvmti.so");
-    if (!Files.exists(agent)) {
-      try (var library = FrayJvm.class.getResourceAsStream("/libjvmti.so")) {
-        Files.copy(library, agent);
-      }
-    }
     List<String> command =
         new ArrayList<>(
             List.of(
                 HOME.resolve("bin").resolve("java").toString(),
                 "-javaagent:" + jar("fray-instrumentation-agent"),
-                "-agentpath:" + agent,
+                "-agentpath:" + AGENT,
                 "-cp",
                 System.getProperty("java.class.path"),
                 program.getName()));

@@ -11,12 +11,14 @@ import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.parallel.Isolated;
 
 /**
  * The promises under load. Long form: {@code ./mvnw -pl verification -am verify -Dverification=long
  * -Dtest=LoadTest -Dsurefire.failIfNoSpecifiedTests=false}.
  */
 @Timeout(value = 2, unit = TimeUnit.HOURS)
+@Isolated("its threads need the cores")
 class LoadTest {
 
   private static final long CALLS = Form.LONG ? 4_000_000 : 150_000;

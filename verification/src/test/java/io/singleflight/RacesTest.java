@@ -13,6 +13,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.parallel.Isolated;
 import org.openjdk.jcstress.annotations.JCStressTest;
 
 /**
@@ -20,6 +21,7 @@ import org.openjdk.jcstress.annotations.JCStressTest;
  * over what it cannot run on the machine at hand, and calls that a success.
  */
 @Timeout(value = 2, unit = TimeUnit.HOURS)
+@Isolated("its threads need the cores")
 class RacesTest {
 
   private static final Path TARGET = Path.of("target", "jcstress");

@@ -12,6 +12,8 @@ import org.junit.jupiter.api.condition.EnabledForJreRange;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.JRE;
 import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.api.parallel.Execution;
+import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.EnumSource.Mode;
@@ -25,6 +27,7 @@ import org.junit.jupiter.params.provider.EnumSource.Mode;
 @EnabledOnOs(value = OS.LINUX, architectures = "amd64")
 @EnabledForJreRange(min = JRE.JAVA_25)
 @Timeout(value = 2, unit = TimeUnit.HOURS)
+@Execution(ExecutionMode.CONCURRENT)
 class SchedulesTest {
 
   private static final String COUNT = Form.LONG ? "20000" : "2000";
