@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.singleflight.FlightDeadlockException;
+import io.singleflight.FlightStats;
 import io.singleflight.Freshness;
 import io.singleflight.SingleFlight;
 import java.time.Duration;
@@ -196,7 +197,8 @@ public abstract class DeadlockContract extends Contract {
 
   @Test
   void callAll_ofAKeyThatItsThreadPerforms_registersNothing() throws Exception {
-    SingleFlight<Object, Object> flights = instance();
+    FlightStats stats = new FlightStats();
+    SingleFlight<Object, Object> flights = instance(options -> options.listener(stats));
     AtomicBoolean performed = new AtomicBoolean();
     flights.call(
         "a",
@@ -210,6 +212,7 @@ public abstract class DeadlockContract extends Contract {
                       }))
               .isInstanceOf(FlightDeadlockException.class);
           assertThat(flights.inFlight()).hasSize(1);
+          assertThat(stats.snapshot().started()).isEqualTo(1);
           return 1;
         });
     assertThat(performed).isFalse();

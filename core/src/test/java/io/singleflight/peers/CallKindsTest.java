@@ -89,6 +89,8 @@ class CallKindsTest extends PeerRegression {
   /** As above, where the deadline has passed on arrival. */
   @Test
   void call_callerArrivesPastItsDeadline_startsNoWork() {
+    SingleFlight<String, Integer> flights =
+        SingleFlight.<String, Integer>builder().executor(Runnable::run).build();
     for (Duration past : List.of(Duration.ZERO, Duration.ofNanos(-1), Duration.ofDays(-1))) {
       assertThatThrownBy(() -> flights.call("a", past, key -> count()))
           .isInstanceOf(TimeoutException.class);
