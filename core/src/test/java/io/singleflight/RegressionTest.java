@@ -443,6 +443,57 @@ class RegressionTest {
     assertThat(executions).hasValue(0);
   }
 
+  /** The links of a chain are read one after another: one is gone before the last is read. */
+  @Test
+  void call_chainBreaksWhileItIsFollowed_isNoDeadlock() throws Exception {
+    LocalSingleFlight<String, String> flights =
+        (LocalSingleFlight<String, String>) SingleFlight.<String, String>create();
+    CountDownLatch mayAsk = new CountDownLatch(1);
+    CountDownLatch hasLeft = new CountDownLatch(1);
+    FutureTask<String> a =
+        new FutureTask<>(() ->
+            flights.call(
+                "a",
+                key -> {
+                  mayAsk.await();
+                  return flights.call("b", b -> "never");
+                }));
+    FutureTask<String> c =
+        new FutureTask<>(() -> flights.call("c", key -> flights.call("a", other -> "never")));
+    FutureTask<String> b =
+        new FutureTask<>(() ->
+            flights.call(
+                "b",
+                key -> {
+                  try {
+                    return flights.call("c", other -> "never");
+                  } catch (InterruptedException left) {
+                    hasLeft.countDown();
+                    gate.await();
+                    return "of b";
+                  }
+                }));
+    Thread threadOfA = new Thread(a);
+    threadOfA.start();
+    await().until(() -> !flights.inFlight().isEmpty());
+    Thread threadOfC = new Thread(c);
+    threadOfC.start();
+    await().until(() -> threadOfC.getState() == Thread.State.WAITING);
+    Thread threadOfB = new Thread(b);
+    threadOfB.start();
+    await().until(() -> threadOfB.getState() == Thread.State.WAITING);
+    synchronized (flights.table.find("a", "a".hashCode())) {
+      mayAsk.countDown();
+      await().until(() -> threadOfA.getState() == Thread.State.BLOCKED);
+      threadOfB.interrupt();
+      hasLeft.await();
+    }
+    await().until(() -> a.isDone() || threadOfA.getState() == Thread.State.WAITING);
+    gate.countDown();
+    assertThat(a.get()).isEqualTo("of b");
+    assertThat(c.get()).isEqualTo("of b");
+  }
+
   @ParameterizedTest
   @ValueSource(booleans = {false, true})
   void forget_flightLandsOnTheWay_answersThatThereWasNone(boolean followed) throws Exception {
