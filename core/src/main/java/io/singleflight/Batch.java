@@ -21,6 +21,9 @@ final class Batch<K, V extends @Nullable Object, E extends Exception> {
    * flight that it joined may be handed to it while it waits for that very one, and no earlier: a
    * thread cannot perform one flight while it waits for another. So two batches that cross never
    * wait for each other.
+   *
+   * All of it is one performance: user code that is called while later keys are registered, or told
+   * of the first flight that lands, may wait for another one of this batch.
    */
 
   /** One of the keys: led, or joined and then with a seat. */
@@ -51,6 +54,8 @@ final class Batch<K, V extends @Nullable Object, E extends Exception> {
 
   Map<K, V> call(Map<K, Integer> hashes) throws E, InterruptedException {
     Departure departure = Departure.CANCELLED;
+    Performance<@Nullable K> performance = new Performance<>(flights, null);
+    performer.begin(performance);
     try {
       hashes.forEach((key, hash) -> parts.add(new Part(key, hash)));
       lead(parts.stream().filter(part -> part.seat == null).toList());
@@ -75,6 +80,7 @@ final class Batch<K, V extends @Nullable Object, E extends Exception> {
           flights.leave(part.seat, departure);
         }
       }
+      performer.end(performance);
     }
   }
 
@@ -93,21 +99,12 @@ final class Batch<K, V extends @Nullable Object, E extends Exception> {
     requireNonNull(part.outcome).get();
   }
 
-  /**
-   * Has the work answer some of the keys, and concludes their flights. All that is one performance:
-   * who is told of the first flight may wait for the second.
-   */
+  /** Has the work answer some of the keys, and concludes their flights. */
   private void perform(List<Part> asked) {
-    Performance<@Nullable K> performance = new Performance<>(flights, null);
-    performer.begin(performance);
-    try {
-      ask(asked);
-      for (Part part : asked) {
-        flights.concludeHere(part.line, part.seat, requireNonNull(part.outcome));
-        part.concluded = true;
-      }
-    } finally {
-      performer.end(performance);
+    ask(asked);
+    for (Part part : asked) {
+      flights.concludeHere(part.line, part.seat, requireNonNull(part.outcome));
+      part.concluded = true;
     }
   }
 

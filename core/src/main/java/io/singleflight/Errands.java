@@ -7,7 +7,6 @@ import java.util.List;
 import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.atomic.AtomicBoolean;
-import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
@@ -92,7 +91,7 @@ final class Errands {
       return;
     }
     if (seat.takeOver == null) {
-      LockSupport.unpark(seat.thread);
+      seat.wake();
     } else if (custom == null) {
       start(seat);
     } else {

@@ -5,7 +5,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.atomic.AtomicReference;
-import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
 /** One shared execution: who leads, who waits, what they get, and how they are woken. */
@@ -232,9 +231,12 @@ final class Flight<K, V extends @Nullable Object> {
    * reaches the thread, and none is left behind.
    */
   synchronized void workEnded() {
-    performer = null;
-    if (interruptedByLibrary) {
-      Thread.interrupted();
+    Performer by = performer;
+    if (by != null && by.thread == Thread.currentThread()) {
+      performer = null;
+      if (interruptedByLibrary) {
+        Thread.interrupted();
+      }
     }
   }
 
@@ -251,7 +253,11 @@ final class Flight<K, V extends @Nullable Object> {
     Performer by = performer;
     if (by != null) {
       interruptedByLibrary = true;
-      by.thread.interrupt();
+      try {
+        by.thread.interrupt();
+      } catch (Throwable cannot) {
+        // A thread, or a channel that it waits for, may refuse; whoever has left goes on.
+      }
     }
   }
 
@@ -319,9 +325,7 @@ final class Flight<K, V extends @Nullable Object> {
       }
       if (toWake.compareAndSet(from, to)) {
         for (Seat<K, V> seat = from; seat != null && seat != to; seat = seat.next) {
-          if (seat.isAsleep()) {
-            LockSupport.unpark(seat.thread);
-          }
+          seat.wake();
         }
         return;
       }

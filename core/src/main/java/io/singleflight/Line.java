@@ -114,7 +114,12 @@ final class Line<K, V extends @Nullable Object> extends Performance<K> {
       state = new Flight<>(this, leader, null);
     }
     Flight<K, V> head = head();
-    return head == null || head.detached ? null : head;
+    if (head == null || head.detached) {
+      // It is still in the table only if an Error came in between.
+      instance().table.remove(this);
+      return null;
+    }
+    return head;
   }
 
   // Coming aboard
@@ -126,8 +131,6 @@ final class Line<K, V extends @Nullable Object> extends Performance<K> {
   synchronized int board(Seat<K, V> seat, int maxFollowers, Freshness freshness) {
     Flight<K, V> flight = open();
     if (flight == null) {
-      // It is still there only if an Error came in between.
-      instance().table.remove(this);
       return CLOSED;
     }
     if (freshness == Freshness.RUNNING || flight.phase != RUNNING) {
@@ -211,6 +214,16 @@ final class Line<K, V extends @Nullable Object> extends Performance<K> {
     return !abandoned;
   }
 
+  /** Has the thread that completed the stage of a leader perform; returns false if it has ended. */
+  synchronized boolean resume(Seat<K, V> leader, Performer by) {
+    Flight<K, V> flight = leader.flight;
+    if (flight.phase != RUNNING || flight.leader != leader) {
+      return false;
+    }
+    flight.performer = by;
+    return true;
+  }
+
   // Ending
 
   /**
@@ -275,8 +288,15 @@ final class Line<K, V extends @Nullable Object> extends Performance<K> {
     return now instanceof Flight<?, ?> head ? head.performer : null;
   }
 
-  /** Returns who performs what has to end before a flight can: its own work, or the head's. */
-  synchronized @Nullable Performer awaited(Flight<K, V> flight) {
+  /**
+   * Returns who performs what has to end before a caller gets its outcome: the work of its flight,
+   * or the head's; or null, also if the caller has left.
+   */
+  synchronized @Nullable Performer awaited(Seat<K, V> seat) {
+    Flight<K, V> flight = seat.flight;
+    if (!seat.aboard) {
+      return null;
+    }
     return flight.phase == QUEUED ? performer() : flight.performer;
   }
 

@@ -14,7 +14,6 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.Executor;
 import java.util.concurrent.TimeoutException;
-import java.util.concurrent.locks.LockSupport;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.function.LongSupplier;
@@ -326,16 +325,29 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
         Flight.cancel(stage);
         return;
       }
-      stage.whenComplete((value, failure) -> {
-        Outcome<V> outcome = Outcome.ofStage(value, failure);
-        conclude(line, seat, outcome, outcome.isLeadersOwn(false, handOffOn));
-      });
+      stage.whenComplete((value, failure) -> concludeStage(seat, Outcome.ofStage(value, failure)));
     } catch (Throwable failure) {
       conclude(line, seat, Outcome.failure(failure), leadersOwn);
     }
   }
 
   // Ending
+
+  /** Concludes a flight whose stage has completed, on the thread that completed it. */
+  private void concludeStage(Seat<K, V> seat, Outcome<V> outcome) {
+    Performer performer = Performer.current();
+    if (outcome.failure() == null) {
+      conclude(seat.line(), seat, outcome, false);
+    } else if (seat.line().resume(seat, performer)) {
+      // Inside a performance: should the predicate call, it is known what waits for it.
+      Performance<@Nullable K> asking = new Performance<>(this, null);
+      performer.begin(asking);
+      boolean leadersOwn = outcome.isLeadersOwn(false, handOffOn);
+      performer.end(asking);
+      seat.flight.workEnded();
+      conclude(seat.line(), seat, outcome, leadersOwn);
+    }
+  }
 
   /** Concludes a flight on the thread that performed its work. */
   void concludeHere(Line<K, V> line, @Nullable Seat<K, V> seat, Outcome<V> outcome) {
@@ -368,8 +380,8 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
   }
 
   private void handedOff(Flight<K, V> flight, Seat<K, V> former, Outcome<V> outcome) {
-    if (former.takeOver != null) {
-      LockSupport.unpark(former.thread);
+    if (former.own != null) {
+      former.wake();
     }
     arrange(flight);
     Throwable failure = requireNonNull(outcome.failure());

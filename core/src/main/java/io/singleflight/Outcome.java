@@ -38,8 +38,8 @@ record Outcome<V extends @Nullable Object>(
     if (failure == null) {
       return value(value);
     }
-    Throwable cause = failure.getCause();
-    return failure(failure instanceof CompletionException && cause != null ? cause : failure);
+    Throwable cause = failure instanceof CompletionException ? causeOf(failure) : null;
+    return failure(cause == null ? failure : cause);
   }
 
   static <V extends @Nullable Object> Outcome<V> absentFromBatch() {
@@ -70,9 +70,17 @@ record Outcome<V extends @Nullable Object>(
       if (cause instanceof InterruptedException || cause instanceof ClosedByInterruptException) {
         return true;
       }
-      cause = cause.getCause();
+      cause = causeOf(cause);
     }
     return false;
+  }
+
+  private static @Nullable Throwable causeOf(Throwable failure) {
+    try {
+      return failure.getCause();
+    } catch (Throwable unknown) {
+      return null;
+    }
   }
 
   @SuppressWarnings("unchecked")

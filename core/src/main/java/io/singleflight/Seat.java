@@ -82,7 +82,7 @@ final class Seat<K, V extends @Nullable Object> {
 
   /** Returns who performs what this caller waits for, or null. */
   @Nullable Performer awaited() {
-    return line().awaited(flight);
+    return line().awaited(this);
   }
 
   void board(Flight<K, V> boarded) {
@@ -94,6 +94,13 @@ final class Seat<K, V extends @Nullable Object> {
   /** Whether this caller's thread may sleep until it is woken. */
   boolean isAsleep() {
     return thread != null && attentive && thread != Thread.currentThread();
+  }
+
+  /** Wakes this caller's thread if it may sleep; a permit would be left to one that is awake. */
+  void wake() {
+    if (isAsleep()) {
+      LockSupport.unpark(thread);
+    }
   }
 
   /** Returns what this caller gets, or null while that is open. */

@@ -1,5 +1,6 @@
 package io.singleflight;
 
+import static java.util.concurrent.CompletableFuture.supplyAsync;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
@@ -25,11 +26,13 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * User code that runs between the end of one flight and the next: a cancelled stage's cleanup, a
@@ -141,7 +144,7 @@ class HandOverTest {
     assertThat(first.get() + second.get() + third.get()).startsWith("firstsecond");
   }
 
-  private static String call(SingleFlight<String, String> flights, String key, String value) {
+  private static <K> String call(SingleFlight<K, String> flights, K key, String value) {
     try {
       return flights.call(key, asked -> value);
     } catch (InterruptedException unexpected) {
@@ -400,8 +403,10 @@ class HandOverTest {
     held.get().run();
   }
 
-  @Test
-  void handOffOn_predicateAsksForTheKeyItself_failsAtOnceAndMeansNo() throws Exception {
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void handOffOn_predicateAsksForTheKeyItself_failsAtOnceAndMeansNo(boolean ofAStage)
+      throws Exception {
     AtomicReference<SingleFlight<String, String>> itself = new AtomicReference<>();
     AtomicReference<Throwable> refused = new AtomicReference<>();
     SingleFlight<String, String> flights =
@@ -417,19 +422,72 @@ class HandOverTest {
             })
             .build();
     itself.set(flights);
+    Supplier<String> failing =
+        () -> {
+          try {
+            gate.await();
+          } catch (InterruptedException unexpected) {
+            throw new AssertionError(unexpected);
+          }
+          throw new IllegalStateException("the key's");
+        };
     FutureTask<String> leader =
         waiting(() ->
-            flights.call(
-                "a",
-                key -> {
-                  gate.await();
-                  throw new IllegalStateException("the key's");
-                }));
+            ofAStage
+                ? flights.callAsync("a", key -> supplyAsync(failing, threads)).get()
+                : flights.call("a", key -> failing.get()));
     FutureTask<String> follower = waiting(() -> flights.call("a", key -> "by the follower"));
     gate.countDown();
     assertThatThrownBy(leader::get).hasRootCauseMessage("the key's");
     assertThatThrownBy(follower::get).hasRootCauseMessage("the key's");
     assertThat(refused.get()).isInstanceOf(FlightDeadlockException.class);
+  }
+
+  /** Whoever joins the first flight of a batch waits for it, though it only registers as yet. */
+  @Test
+  void equals_ofABatchsLaterKey_waitsInACircleForItsFirst_throws() throws Exception {
+    SingleFlight<Object, String> flights = SingleFlight.create();
+    CountDownLatch registered = new CountDownLatch(1);
+    FutureTask<String> ofLater =
+        waiting(() ->
+            flights.call(
+                "later",
+                key -> {
+                  gate.await();
+                  return "later";
+                }));
+    FutureTask<String> other =
+        new FutureTask<>(() ->
+            flights.call(
+                "x",
+                key -> {
+                  registered.await();
+                  return flights.call("first", again -> "by the other");
+                }));
+    Thread otherThread = new Thread(other);
+    otherThread.start();
+    await().until(() -> flights.inFlight().size() == 2);
+    Object later =
+        new WatchedKey(
+            "later",
+            () -> {
+              if (flights.inFlight().size() == 3 && registered.getCount() > 0) {
+                registered.countDown();
+                await()
+                    .until(
+                        () -> flights.inFlight().stream().mapToInt(InFlight::callers).sum() == 4);
+                await().until(() -> otherThread.getState() == Thread.State.WAITING);
+                call(flights, "x", "never");
+              }
+            });
+    FutureTask<Map<Object, String>> batch =
+        new FutureTask<>(() -> flights.callAll(List.of("first", later), keys -> Map.of()));
+    threads.execute(batch);
+    assertThatThrownBy(() -> batch.get(20, TimeUnit.SECONDS))
+        .hasCauseInstanceOf(FlightDeadlockException.class);
+    assertThat(other.get()).isEqualTo("by the other");
+    gate.countDown();
+    assertThat(ofLater.get()).isEqualTo("later");
   }
 
   /** The batch's second flight has not landed when the first one's follower is told. */

@@ -26,6 +26,7 @@ import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Holds the implementation within a JVM to the contract. */
 class LocalContractTest {
@@ -128,12 +129,14 @@ class LocalContractTest {
   }
 
   /** An {@code Error} may have come between the end of a line and its removal from the table. */
-  @Test
-  void call_findsAClosedLineInTheTable_helpsItOut() throws Exception {
+  @ParameterizedTest
+  @ValueSource(strings = {"PT0.000000001S", "PT24H"})
+  void call_findsAClosedLineInTheTable_helpsItOut(Duration maxJoinAge) throws Exception {
     LocalSingleFlight<String, Integer> flights =
-        (LocalSingleFlight<String, Integer>) SingleFlight.<String, Integer>create();
+        (LocalSingleFlight<String, Integer>)
+            SingleFlight.<String, Integer>builder().maxJoinAge(maxJoinAge).build();
     Line<String, Integer> line =
-        new Line<>(flights, "a", "a".hashCode(), 0, Seat.<String, Integer>ofThread());
+        new Line<>(flights, "a", "a".hashCode(), flights.now(), Seat.<String, Integer>ofThread());
     flights.table.insert(line);
     line.close();
     flights.table.insert(line);

@@ -8,6 +8,7 @@ import static org.awaitility.Awaitility.await;
 import java.lang.ref.WeakReference;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.Queue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentLinkedQueue;
@@ -22,6 +23,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
+import org.awaitility.core.ThrowingRunnable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -40,6 +42,14 @@ class RegressionTest {
   void stopThreads() {
     gate.countDown();
     threads.shutdownNow();
+  }
+
+  private void awaitGate() {
+    try {
+      gate.await();
+    } catch (InterruptedException ended) {
+      Thread.currentThread().interrupt();
+    }
   }
 
   private Integer untilGate(String key) throws InterruptedException {
@@ -494,6 +504,105 @@ class RegressionTest {
     assertThat(c.get()).isEqualTo("of b");
   }
 
+  /** Who waited has left its flight, and is told so: nobody waits for it any more. */
+  @Test
+  void call_ofWhatAThreadPerformsThatHasJustLeft_isNoDeadlock() throws Exception {
+    CountDownLatch left = new CountDownLatch(1);
+    SingleFlight<String, String> flights =
+        SingleFlight.<String, String>builder()
+            .listener(
+                new FlightListener<String>() {
+                  @Override
+                  public void left(String key, Departure departure) {
+                    left.countDown();
+                    awaitGate();
+                  }
+                })
+            .build();
+    FutureTask<String> a =
+        new FutureTask<>(() ->
+            flights.call(
+                "a",
+                key -> {
+                  try {
+                    return flights.call(
+                        "b",
+                        Duration.ofHours(1),
+                        b -> {
+                          left.await();
+                          return flights.call("a", again -> "never");
+                        });
+                  } catch (InterruptedException hasLeft) {
+                    return "of a";
+                  }
+                }));
+    Thread threadOfA = new Thread(a);
+    threadOfA.start();
+    await().until(() -> flights.inFlight().size() == 2);
+    CompletableFuture<String> follower = flights.submit("b", key -> "never");
+    await().until(() -> threadOfA.getState() == Thread.State.TIMED_WAITING);
+    threadOfA.interrupt();
+    await()
+        .until(() ->
+            follower.isDone()
+                || flights.inFlight().stream().mapToInt(InFlight::callers).sum() == 3);
+    gate.countDown();
+    assertThat(follower.get()).isEqualTo("of a");
+    assertThat(a.get()).isEqualTo("of a");
+  }
+
+  @Test
+  void callAsync_causeOfItsFailureThrows_failsForAllAndFreesTheKey() throws Exception {
+    SingleFlight<String, Integer> flights = SingleFlight.create();
+    Throwable failure =
+        new RuntimeException("of the stage") {
+          private static final long serialVersionUID = 1;
+
+          @Override
+          public synchronized Throwable getCause() {
+            throw new IllegalStateException("of its cause");
+          }
+        };
+    Throwable got =
+        flights
+            .callAsync("a", key -> CompletableFuture.failedFuture(failure))
+            .handle((value, thrown) -> thrown)
+            .get(20, TimeUnit.SECONDS);
+    assertThat(got == failure).isTrue();
+    assertThat(got.getSuppressed()).isEmpty();
+    assertThat(flights.inFlight()).isEmpty();
+  }
+
+  @Test
+  void allLeave_interruptOfTheThreadThrows_isAbandonedAllTheSame() throws Exception {
+    FlightStats stats = new FlightStats();
+    CountDownLatch begun = new CountDownLatch(1);
+    SingleFlight<String, Integer> flights =
+        SingleFlight.<String, Integer>builder()
+            .listener(stats)
+            .executor(task ->
+                new Thread(task) {
+                  @Override
+                  public void interrupt() {
+                    super.interrupt();
+                    throw new IllegalStateException("not now");
+                  }
+                }.start())
+            .build();
+    CompletableFuture<Integer> future =
+        flights.submit(
+            "a",
+            key -> {
+              begun.countDown();
+              return untilGate(key);
+            });
+    begun.await();
+    assertThat(future.cancel(true)).isTrue();
+    assertThat(future).isCancelled();
+    assertThat(stats.snapshot().cancelled()).isEqualTo(1);
+    assertThat(stats.snapshot().abandoned()).isEqualTo(1);
+  }
+
   @ParameterizedTest
   @ValueSource(booleans = {false, true})
   void forget_flightLandsOnTheWay_answersThatThereWasNone(boolean followed) throws Exception {
@@ -672,34 +781,111 @@ class RegressionTest {
   }
 
   /** Who hands off on its own thread goes on at once, and its next park is not cut short. */
-  @Test
-  void handOff_byABlockingLeader_leavesItsThreadNoPermit() throws Exception {
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void handOff_byABlockingLeader_leavesItsThreadNoPermit(boolean onItsExecutor) throws Exception {
     SingleFlight<String, String> flights =
         SingleFlight.<String, String>builder()
             .handOffOn(IllegalStateException.class::isInstance)
+            .executor(Runnable::run)
             .build();
-    Object blocker = new Object();
+    Work<String, String, RuntimeException> failing =
+        key -> {
+          // A latch might leave a permit of its own.
+          while (flights.inFlight().get(0).callers() < 2) {
+            Thread.onSpinWait();
+          }
+          throw new IllegalStateException("the leader's own");
+        };
     Thread leader =
-        new Thread(() -> {
-          try {
-            flights.call(
-                "a",
-                key -> {
-                  // A latch might leave a permit of its own.
-                  while (flights.inFlight().get(0).callers() < 2) {
-                    Thread.onSpinWait();
-                  }
-                  throw new IllegalStateException("the leader's own");
-                });
-          } catch (IllegalStateException | InterruptedException own) {
-            LockSupport.park(blocker);
+        parkedAfter(() -> {
+          if (onItsExecutor) {
+            flights.call("a", Duration.ofHours(1), failing);
+          } else {
+            flights.call("a", failing);
           }
         });
-    leader.start();
     await().until(() -> !flights.inFlight().isEmpty());
     assertThat(flights.call("a", key -> "by the heir")).isEqualTo("by the heir");
-    await().until(() -> LockSupport.getBlocker(leader) == blocker);
-    LockSupport.unpark(leader);
-    leader.join();
+    release(leader);
+  }
+
+  @Test
+  void handOff_leaderHasLeft_doesNotWakeItsThread() throws Exception {
+    SingleFlight<String, Integer> flights =
+        SingleFlight.<String, Integer>builder()
+            .handOffOn(IllegalStateException.class::isInstance)
+            .build();
+    Thread leader =
+        parkedAfter(() ->
+            flights.call(
+                "a",
+                Duration.ofHours(1),
+                key -> {
+                  gate.await();
+                  throw new IllegalStateException("the leader's own");
+                }));
+    await().until(() -> !flights.inFlight().isEmpty());
+    CompletableFuture<Integer> heir = flights.submit("a", key -> 1);
+    await().until(() -> leader.getState() == Thread.State.TIMED_WAITING);
+    leader.interrupt();
+    await().until(() -> LockSupport.getBlocker(leader) == PARKED);
+    gate.countDown();
+    assertThat(heir.get()).isEqualTo(1);
+    release(leader);
+  }
+
+  @Test
+  void handOff_toABatchThatComesLater_leavesItsThreadNoPermit() throws Exception {
+    SingleFlight<String, Integer> flights =
+        SingleFlight.<String, Integer>builder()
+            .handOffOn(IllegalStateException.class::isInstance)
+            .build();
+    CountDownLatch mayFail = new CountDownLatch(1);
+    Future<Integer> first = threads.submit(() -> flights.call("a", this::untilGate));
+    Future<Integer> second =
+        threads.submit(() ->
+            flights.call(
+                "b",
+                key -> {
+                  mayFail.await();
+                  throw new IllegalStateException("the leader's own");
+                }));
+    await().until(() -> flights.inFlight().size() == 2);
+    Thread batch = parkedAfter(() -> flights.callAll(List.of("a", "b"), keys -> Map.of("b", 2)));
+    await().until(() -> flights.inFlight().stream().mapToInt(InFlight::callers).sum() == 4);
+    await().until(() -> batch.getState() == Thread.State.WAITING);
+    mayFail.countDown();
+    assertThatThrownBy(second::get).hasRootCauseMessage("the leader's own");
+    gate.countDown();
+    assertThat(first.get()).isEqualTo(1);
+    release(batch);
+  }
+
+  private static final Object PARKED = new Object();
+
+  /** Starts a thread that makes a call, whatever comes of it, and then parks twice. */
+  private static Thread parkedAfter(ThrowingRunnable call) {
+    Thread thread =
+        new Thread(() -> {
+          try {
+            call.run();
+          } catch (Throwable own) {
+            // It is the call's.
+          }
+          LockSupport.park(PARKED);
+          LockSupport.park(PARKED);
+        });
+    thread.start();
+    return thread;
+  }
+
+  /** Sees that a thread is where one permit more, and another one, get it to its end. */
+  private static void release(Thread thread) throws InterruptedException {
+    for (int i = 0; i < 2; i++) {
+      await().until(() -> LockSupport.getBlocker(thread) == PARKED);
+      LockSupport.unpark(thread);
+    }
+    thread.join();
   }
 }
