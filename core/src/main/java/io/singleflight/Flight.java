@@ -242,8 +242,9 @@ final class Flight<K, V extends @Nullable Object> {
 
   /** Cancels what this flight, which is abandoned, still executes. */
   void cancel() {
-    interrupt();
-    if (stage != null) {
+    if (stage == null) {
+      interrupt();
+    } else {
       cancel(stage);
     }
   }
