@@ -11,6 +11,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Queue;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
@@ -551,26 +552,41 @@ class RegressionTest {
     assertThat(a.get()).isEqualTo("of a");
   }
 
+  private static RuntimeException withoutCause() {
+    throw new IllegalStateException("of its cause");
+  }
+
   @Test
   void callAsync_causeOfItsFailureThrows_failsForAllAndFreesTheKey() throws Exception {
     SingleFlight<String, Integer> flights = SingleFlight.create();
-    Throwable failure =
+    Throwable any =
         new RuntimeException("of the stage") {
           private static final long serialVersionUID = 1;
 
           @Override
           public synchronized Throwable getCause() {
-            throw new IllegalStateException("of its cause");
+            return withoutCause();
           }
         };
-    Throwable got =
-        flights
-            .callAsync("a", key -> CompletableFuture.failedFuture(failure))
-            .handle((value, thrown) -> thrown)
-            .get(20, TimeUnit.SECONDS);
-    assertThat(got == failure).isTrue();
-    assertThat(got.getSuppressed()).isEmpty();
-    assertThat(flights.inFlight()).isEmpty();
+    Throwable wrapper =
+        new CompletionException("of the stage", null) {
+          private static final long serialVersionUID = 1;
+
+          @Override
+          public synchronized Throwable getCause() {
+            return withoutCause();
+          }
+        };
+    for (Throwable failure : List.of(any, wrapper)) {
+      Throwable got =
+          flights
+              .callAsync("a", key -> CompletableFuture.failedFuture(failure))
+              .handle((value, thrown) -> thrown)
+              .get(20, TimeUnit.SECONDS);
+      assertThat(got == failure).isTrue();
+      assertThat(got.getSuppressed()).isEmpty();
+      assertThat(flights.inFlight()).isEmpty();
+    }
   }
 
   @Test
