@@ -6,7 +6,8 @@ package io.singleflight;
  * cycle: its keys, instances and threads.
  *
  * <p>It is thrown by calls that block; a future is completed with it only where a call asks for the
- * very key whose work its thread is performing. A cycle over futures or stages goes unseen.
+ * very key whose work its thread is performing, or where a work lets out what a call inside it met.
+ * A cycle over futures or stages goes unseen.
  */
 public class FlightDeadlockException extends IllegalStateException {
 

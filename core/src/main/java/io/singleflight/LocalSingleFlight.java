@@ -254,10 +254,14 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     errands.appoint(changed.line.arrange(changed));
   }
 
-  /** Ends a flight whose leader's work the executor has refused. */
+  /**
+   * Ends a flight whose leader's work the executor has refused; hands it off if that was since the
+   * leader's thread was interrupted.
+   */
   void refused(Seat<K, V> seat, Throwable refusal) {
     if (seat.line().begin(seat, null)) {
-      conclude(seat.line(), seat, Outcome.failure(refusal), false);
+      Outcome<V> outcome = Outcome.failure(refusal);
+      conclude(seat.line(), seat, outcome, outcome.isLeadersOwn(false, other -> false));
     }
   }
 

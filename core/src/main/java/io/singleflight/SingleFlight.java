@@ -63,9 +63,10 @@ import org.jspecify.annotations.Nullable;
  * its outcome, be it from a blocking call or through a future (P11).
  *
  * <p><b>Exceptions.</b> Every method throws {@code NullPointerException} if an argument is null,
- * and what the {@code hashCode} or {@code equals} of a key throw; nothing has been registered then.
- * A follower gets the failure of the leader's work: if callers bring works with different checked
- * exceptions for one key, it may be of a type that the follower's own work does not declare.
+ * and what the {@code hashCode} or {@code equals} of a key throw; nothing has been registered then,
+ * or is any more: a batch gives up what it had registered. A follower gets the failure of the
+ * leader's work: if callers bring works with different checked exceptions for one key, it may be of
+ * a type that the follower's own work does not declare.
  *
  * @param <K> the type of the keys, with {@code equals} and {@code hashCode} by value
  * @param <V> the type of the values
@@ -146,7 +147,8 @@ public interface SingleFlight<K, V extends @Nullable Object> {
    * @param <E> the checked exception of the work
    * @return the value of the flight
    * @throws E if the flight failed; the instance that the work threw
-   * @throws InterruptedException if the calling thread is interrupted on arrival or while it waits
+   * @throws InterruptedException if the calling thread is interrupted on arrival or while it waits,
+   *     or its own work has thrown it
    * @throws TimeoutException if the flight has not landed in time
    * @throws FlightDeadlockException if the call could only wait for itself
    * @throws TooManyFollowersException if the flight is full
@@ -198,7 +200,9 @@ public interface SingleFlight<K, V extends @Nullable Object> {
 
   /**
    * Asks for several keys: joins the flights of those that have one, leads one for each of the
-   * others, and performs the work once, on the calling thread, for those it leads.
+   * others, and performs the work once, on the calling thread, for those it leads. It is performed
+   * once more, for that key alone, for each flight that is handed to it, or whose turn comes in
+   * {@link Freshness#NEXT}.
    *
    * <p>The flights that it leads land before it waits for those that it joined, so that crossing
    * batches cannot deadlock. A key for which the work has no value is absent from the answer, also
@@ -282,8 +286,9 @@ public interface SingleFlight<K, V extends @Nullable Object> {
      * Names the instance in metrics, events, exceptions and thread names. Default: {@code
      * "singleflight"}.
      *
-     * @param name the name, not blank
+     * @param name the name
      * @return this builder
+     * @throws IllegalArgumentException if the name is blank
      */
     public Builder<K, V> name(String name) {
       if (requireNonNull(name, "name").isBlank()) {
@@ -296,9 +301,9 @@ public interface SingleFlight<K, V extends @Nullable Object> {
     /**
      * Sets where {@code submit} and timed calls run their work, and where followers' futures are
      * completed. Wrap it to carry context. If it refuses or drops a work, that is the flight's
-     * failure. An executor that runs tasks on the thread that hands them in takes the deadline away
-     * from a leader of a timed call, whose thread is then busy with the work. Default: a virtual
-     * thread per task where the JVM has them, else daemon threads.
+     * failure. An executor that runs tasks on the thread that hands them in, or has it wait for
+     * room, takes the deadline away from a leader of a timed call, whose thread is then busy.
+     * Default: a virtual thread per task where the JVM has them, else daemon threads.
      *
      * @param executor the executor, which is not shut down by the instance
      * @return this builder
@@ -324,8 +329,9 @@ public interface SingleFlight<K, V extends @Nullable Object> {
      * the old one goes on for its own callers. One stuck flight then cannot take a key down. Not
      * together with {@link Freshness#NEXT}. Default: none.
      *
-     * @param age the age, more than zero
+     * @param age the age
      * @return this builder
+     * @throws IllegalArgumentException if the age is not more than zero
      */
     public Builder<K, V> maxJoinAge(Duration age) {
       if (requireNonNull(age, "maxJoinAge").isZero() || age.isNegative()) {
@@ -340,8 +346,9 @@ public interface SingleFlight<K, V extends @Nullable Object> {
      * TooManyFollowersException} at once. A follower that leaves frees its place; {@code callAll}
      * is never refused, but takes places. Default: no limit.
      *
-     * @param max the number, zero or more
+     * @param max the number
      * @return this builder
+     * @throws IllegalArgumentException if the number is less than zero
      */
     public Builder<K, V> maxFollowers(int max) {
       if (max < 0) {
@@ -352,7 +359,7 @@ public interface SingleFlight<K, V extends @Nullable Object> {
     }
 
     /**
-     * Adds failures that are the leader's own and not the key's: the leader gets them, and the
+     * Sets which failures are the leader's own and not the key's: the leader gets them, and the
      * flight is handed off. Its followers then each may fail in the same way, one after another:
      * name only failures that the next caller need not meet, such as a refused login of the
      * leader's user. A predicate that throws means no. Default: only the leader's own interruption,

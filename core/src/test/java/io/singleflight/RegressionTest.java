@@ -552,6 +552,27 @@ class RegressionTest {
     assertThat(a.get()).isEqualTo("of a");
   }
 
+  /** It waited for room, as an executor may that has none, and followers came meanwhile. */
+  @Test
+  void handOff_executorIsInterruptedAsItTakesTheWork_isTheLeadersOwn() throws Exception {
+    AtomicReference<SingleFlight<String, Integer>> itself = new AtomicReference<>();
+    RejectedExecutionException noRoom =
+        new RejectedExecutionException("no room", new InterruptedException());
+    SingleFlight<String, Integer> flights =
+        SingleFlight.<String, Integer>builder()
+            .executor(task -> {
+              await().until(() -> itself.get().inFlight().get(0).callers() == 2);
+              throw noRoom;
+            })
+            .build();
+    itself.set(flights);
+    Future<CompletableFuture<Integer>> leader = threads.submit(() -> flights.submit("a", key -> 1));
+    await().until(() -> !flights.inFlight().isEmpty());
+    assertThat(flights.call("a", key -> 2)).isEqualTo(2);
+    assertThatThrownBy(leader.get()::get).hasCause(noRoom);
+    assertThat(flights.inFlight()).isEmpty();
+  }
+
   private static RuntimeException withoutCause() {
     throw new IllegalStateException("of its cause");
   }

@@ -180,7 +180,11 @@ public abstract class IsolationContract extends Contract {
     Case futures = new Case(like.leader(), Kind.SUBMIT, like.freshness(), like.threads());
     Scene scene = new Scene(futures, 4, gated());
     CountDownLatch blocked = new CountDownLatch(1);
-    for (Caller caller : scene.followers.subList(0, 3)) {
+    List<Caller> busy = new ArrayList<>(scene.followers.subList(0, 3));
+    if (like.leader() == Kind.SUBMIT) {
+      busy.add(scene.leader);
+    }
+    for (Caller caller : busy) {
       caller
           .future()
           .thenAccept(value -> {
@@ -193,8 +197,10 @@ public abstract class IsolationContract extends Contract {
     }
     try {
       scene.leadersWork.returns("shared");
-      assertThat(scene.leader.value()).isEqualTo("shared");
       assertThat(scene.followers.get(3).value()).isEqualTo("shared");
+      if (!busy.contains(scene.leader)) {
+        assertThat(scene.leader.value()).isEqualTo("shared");
+      }
     } finally {
       blocked.countDown();
     }
