@@ -38,7 +38,7 @@ final class Progress implements AutoCloseable {
 
   void stage(String stage) {
     if (bar != null) {
-      bar.setExtraMessage(" " + stage);
+      bar.setExtraMessage(" " + stage).refresh();
     } else {
       err.println(task + ": " + stage);
       err.flush();
