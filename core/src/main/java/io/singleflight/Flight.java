@@ -228,7 +228,8 @@ final class Flight<K, V extends @Nullable Object> {
 
   /**
    * Tells, on its thread, that the work has ended. From here on no interrupt of this library's
-   * reaches the thread, and none is left behind.
+   * reaches the thread, and none is left behind. A stage that comes back twice must not tell it of
+   * the work of an heir.
    */
   synchronized void workEnded() {
     Performer by = performer;

@@ -339,10 +339,12 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
 
   /** Concludes a flight whose stage has completed, on the thread that completed it. */
   private void concludeStage(Seat<K, V> seat, Outcome<V> outcome) {
-    Performer performer = Performer.current();
     if (outcome.failure() == null) {
       conclude(seat.line(), seat, outcome, false);
-    } else if (seat.line().resume(seat, performer)) {
+      return;
+    }
+    Performer performer = Performer.current();
+    if (seat.line().resume(seat, performer)) {
       // Inside a performance: should the predicate call, it is known what waits for it.
       Performance<@Nullable K> asking = new Performance<>(this, null);
       performer.begin(asking);

@@ -1,6 +1,6 @@
 package io.singleflight;
 
-import static java.util.concurrent.CompletableFuture.supplyAsync;
+import static io.singleflight.contract.Contract.callers;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
@@ -26,7 +26,6 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
-import java.util.function.Supplier;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -302,7 +301,7 @@ class HandOverTest {
                     keys.forEach(key -> values.put(key, "by the batch"));
                     return values;
                   }));
-      await().until(() -> flights.inFlight().stream().mapToInt(InFlight::callers).sum() == 4);
+      await().until(() -> callers(flights) == 4);
       alsoAboard.accept(flights);
       ahead.countDown();
       begun.await();
@@ -422,22 +421,14 @@ class HandOverTest {
             })
             .build();
     itself.set(flights);
-    Supplier<String> failing =
-        () -> {
-          try {
-            gate.await();
-          } catch (InterruptedException unexpected) {
-            throw new AssertionError(unexpected);
-          }
-          throw new IllegalStateException("the key's");
-        };
+    CompletableFuture<String> failing = new CompletableFuture<>();
     FutureTask<String> leader =
         waiting(() ->
             ofAStage
-                ? flights.callAsync("a", key -> supplyAsync(failing, threads)).get()
+                ? flights.callAsync("a", key -> failing).get()
                 : flights.call("a", key -> failing.get()));
     FutureTask<String> follower = waiting(() -> flights.call("a", key -> "by the follower"));
-    gate.countDown();
+    failing.completeExceptionally(new IllegalStateException("the key's"));
     assertThatThrownBy(leader::get).hasRootCauseMessage("the key's");
     assertThatThrownBy(follower::get).hasRootCauseMessage("the key's");
     assertThat(refused.get()).isInstanceOf(FlightDeadlockException.class);
@@ -473,9 +464,7 @@ class HandOverTest {
             () -> {
               if (flights.inFlight().size() == 3 && registered.getCount() > 0) {
                 registered.countDown();
-                await()
-                    .until(
-                        () -> flights.inFlight().stream().mapToInt(InFlight::callers).sum() == 4);
+                await().until(() -> callers(flights) == 4);
                 await().until(() -> otherThread.getState() == Thread.State.WAITING);
                 call(flights, "x", "never");
               }

@@ -1,5 +1,6 @@
 package io.singleflight;
 
+import static io.singleflight.contract.Contract.callers;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatNullPointerException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -34,6 +35,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** Defects that were found by review, each with the interleaving that showed it. */
 @Timeout(60)
 class RegressionTest {
+
+  private static final Object PARKED = new Object();
 
   private final ExecutorService threads = Executors.newCachedThreadPool();
   private final CountDownLatch gate = new CountDownLatch(1);
@@ -85,7 +88,7 @@ class RegressionTest {
         List.of(
             threads.submit(() -> flights.call("a", key -> lead(secondBegun, secondMayEnd))),
             threads.submit(() -> flights.call("a", key -> lead(secondBegun, secondMayEnd))));
-    await().until(() -> flights.inFlight().stream().mapToInt(InFlight::callers).sum() == 3);
+    await().until(() -> callers(flights) == 3);
     landing.countDown();
     first.get();
     secondBegun.await();
@@ -543,10 +546,7 @@ class RegressionTest {
     CompletableFuture<String> follower = flights.submit("b", key -> "never");
     await().until(() -> threadOfA.getState() == Thread.State.TIMED_WAITING);
     threadOfA.interrupt();
-    await()
-        .until(() ->
-            follower.isDone()
-                || flights.inFlight().stream().mapToInt(InFlight::callers).sum() == 3);
+    await().until(() -> follower.isDone() || callers(flights) == 3);
     gate.countDown();
     assertThat(follower.get()).isEqualTo("of a");
     assertThat(a.get()).isEqualTo("of a");
@@ -890,7 +890,7 @@ class RegressionTest {
                 }));
     await().until(() -> flights.inFlight().size() == 2);
     Thread batch = parkedAfter(() -> flights.callAll(List.of("a", "b"), keys -> Map.of("b", 2)));
-    await().until(() -> flights.inFlight().stream().mapToInt(InFlight::callers).sum() == 4);
+    await().until(() -> callers(flights) == 4);
     await().until(() -> batch.getState() == Thread.State.WAITING);
     mayFail.countDown();
     assertThatThrownBy(second::get).hasRootCauseMessage("the leader's own");
@@ -898,8 +898,6 @@ class RegressionTest {
     assertThat(first.get()).isEqualTo(1);
     release(batch);
   }
-
-  private static final Object PARKED = new Object();
 
   /** Starts a thread that makes a call, whatever comes of it, and then parks twice. */
   private static Thread parkedAfter(ThrowingRunnable call) {

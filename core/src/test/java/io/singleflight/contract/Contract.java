@@ -207,7 +207,8 @@ public abstract class Contract implements SingleFlightFactory {
     }
   }
 
-  static int callers(SingleFlight<?, ?> flights) {
+  /** Returns how many callers are aboard all flights together. */
+  public static int callers(SingleFlight<?, ?> flights) {
     return flights.inFlight().stream().mapToInt(InFlight::callers).sum();
   }
 
