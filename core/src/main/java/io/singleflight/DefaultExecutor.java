@@ -22,6 +22,7 @@ final class DefaultExecutor {
         task -> {
           Thread thread = new Thread(null, task, name + "-" + number.getAndIncrement(), 0, false);
           thread.setDaemon(true);
+          thread.setContextClassLoader(ClassLoader.getSystemClassLoader());
           return thread;
         });
   }

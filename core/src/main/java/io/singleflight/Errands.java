@@ -118,9 +118,18 @@ final class Errands {
     }
   }
 
+  /** Runs a task on a thread of the library's own; on this one only if there is none. */
+  void runAside(Runnable task) {
+    try {
+      standard.execute(task);
+    } catch (Throwable noThread) {
+      task.run();
+    }
+  }
+
   private void takeUpDropped(AtomicBoolean taken, Consumer<Throwable> orElse) {
     if (taken.compareAndSet(false, true)) {
-      standard.execute(
+      runAside(
           () -> orElse.accept(new RejectedExecutionException("the executor dropped the task")));
     }
   }

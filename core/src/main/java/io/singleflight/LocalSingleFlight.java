@@ -287,13 +287,13 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     try {
       value = work.perform(performance.key);
     } catch (Throwable failure) {
-      concludeHere(line, seat, Outcome.failure(failure));
-      throw failure;
-    } finally {
       performer.end(performance);
+      concludeHere(line, seat, performer, Outcome.failure(failure));
+      throw failure;
     }
+    performer.end(performance);
     if (seat != null || !landAlone(line, Ending.VALUE)) {
-      concludeHere(line, seat, Outcome.value(value));
+      concludeHere(line, seat, performer, Outcome.value(value));
     }
     return value;
   }
@@ -320,8 +320,8 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     performer.begin(performance);
     Outcome<CompletionStage<? extends V>> begun =
         Outcome.of(() -> requireNonNull(work.apply(key), "the stage that the work returned"));
-    boolean leadersOwn = begun.isLeadersOwn(Thread.currentThread().isInterrupted(), handOffOn);
     performer.end(performance);
+    boolean leadersOwn = isLeadersOwn(performer, begun, Thread.currentThread().isInterrupted());
     seat.flight.workEnded();
     try {
       CompletionStage<? extends V> stage = begun.get();
@@ -345,25 +345,34 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     }
     Performer performer = Performer.current();
     if (seat.line().resume(seat, performer)) {
-      // Inside a performance: should the predicate call, it is known what waits for it.
-      Performance<@Nullable K> asking = new Performance<>(this, null);
-      performer.begin(asking);
-      boolean leadersOwn = outcome.isLeadersOwn(false, handOffOn);
-      performer.end(asking);
+      boolean leadersOwn = isLeadersOwn(performer, outcome, false);
       seat.flight.workEnded();
       conclude(seat.line(), seat, outcome, leadersOwn);
     }
   }
 
   /** Concludes a flight on the thread that performed its work. */
-  void concludeHere(Line<K, V> line, @Nullable Seat<K, V> seat, Outcome<V> outcome) {
-    // First, and inside the performance: should the predicate call, it is known what waits for it.
-    boolean leadersOwn = outcome.isLeadersOwn(Thread.currentThread().isInterrupted(), handOffOn);
+  void concludeHere(
+      Line<K, V> line, @Nullable Seat<K, V> seat, Performer performer, Outcome<V> outcome) {
+    boolean leadersOwn = isLeadersOwn(performer, outcome, Thread.currentThread().isInterrupted());
     Flight<K, V> flight = seat == null ? line.head() : seat.flight;
     if (flight != null) {
       flight.workEnded();
     }
     conclude(line, seat, outcome, leadersOwn);
+  }
+
+  /** Whether the work of this thread ended in a failure of the leader's own. */
+  private boolean isLeadersOwn(Performer performer, Outcome<?> outcome, boolean interrupted) {
+    if (outcome.failure() == null) {
+      return false;
+    }
+    // Inside a performance: should the predicate call, it is known what waits for it.
+    Performance<@Nullable K> asking = new Performance<>(this, null);
+    performer.begin(asking);
+    boolean leadersOwn = outcome.isLeadersOwn(interrupted, handOffOn);
+    performer.end(asking);
+    return leadersOwn;
   }
 
   /**
@@ -442,13 +451,23 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     }
     arrange(flight);
     if (staying == 0) {
-      flight.cancel();
+      cancel(flight);
     }
     listeners.tell(listener -> listener.left(line.key, departure));
     if (staying == 0) {
       ended(line, flight, Ending.ABANDONED, 0);
     }
     return true;
+  }
+
+  /** Cancels what a flight that is abandoned still executes; a stage's callbacks delay nobody. */
+  private void cancel(Flight<K, V> flight) {
+    CompletionStage<?> stage = flight.stage;
+    if (stage == null) {
+      flight.interrupt();
+    } else {
+      errands.runAside(() -> Flight.cancel(stage));
+    }
   }
 
   // Small things

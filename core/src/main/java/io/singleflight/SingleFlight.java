@@ -184,7 +184,8 @@ public interface SingleFlight<K, V extends @Nullable Object> {
    * <p>The future is this caller's own, as with {@link #submit submit}. A {@code
    * CompletionException} around the stage's failure is removed. A stage that is null is a {@code
    * NullPointerException}. When the last caller has left, the stage is cancelled by {@code
-   * toCompletableFuture().cancel(true)}, as far as it can be.
+   * toCompletableFuture().cancel(true)}, as far as it can be, on a thread of the library's own:
+   * that caller need not wait for what depends on it.
    *
    * <pre>{@code
    * CompletableFuture<Customer> customer =
@@ -303,7 +304,8 @@ public interface SingleFlight<K, V extends @Nullable Object> {
      * completed. Wrap it to carry context. If it refuses or drops a work, that is the flight's
      * failure. An executor that runs tasks on the thread that hands them in, or has it wait for
      * room, takes the deadline away from a leader of a timed call, whose thread is then busy.
-     * Default: a virtual thread per task where the JVM has them, else daemon threads.
+     * Default: a virtual thread per task where the JVM has them, else daemon threads; these inherit
+     * no thread locals, and have the system class loader as their context class loader.
      *
      * @param executor the executor, which is not shut down by the instance
      * @return this builder

@@ -245,6 +245,19 @@ class ClockTest {
     });
   }
 
+  /** Nothing expires unless it is asked to. */
+  @Test
+  void join_flightIsYearsOld_sharesIt() throws Exception {
+    SingleFlight<String, Long> flights = SingleFlight.<String, Long>builder().build(this::look);
+    CompletableFuture<Long> stage = new CompletableFuture<>();
+    CompletableFuture<Long> old = flights.callAsync("a", key -> stage);
+    clock.addAndGet(Duration.ofDays(365).toNanos());
+    CompletableFuture<Long> late = flights.submit("a", key -> -1L);
+    stage.complete(1L);
+    assertThat(old.get()).isEqualTo(1);
+    assertThat(late.get()).isEqualTo(1);
+  }
+
   /** Who looks on has looked at the clock before the flight was registered. */
   @Test
   void age_flightIsYoungerThanTheLook_isZero() throws Exception {

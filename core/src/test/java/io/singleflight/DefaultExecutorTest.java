@@ -2,6 +2,8 @@ package io.singleflight;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.net.URL;
+import java.net.URLClassLoader;
 import java.time.Duration;
 import java.util.HashSet;
 import java.util.Set;
@@ -79,5 +81,20 @@ class DefaultExecutorTest {
     end.countDown();
     assertThat(isVirtual(heir.get())).isEqualTo(VIRTUAL);
     assertThat(leader).failsWithin(Duration.ofSeconds(20));
+  }
+
+  /** A pool's thread would keep the class loader of whichever caller it was started for. */
+  @Test
+  void submit_noExecutorGiven_doesNotInheritTheContextClassLoader() throws Exception {
+    Thread caller = Thread.currentThread();
+    ClassLoader own = caller.getContextClassLoader();
+    try (URLClassLoader callers = new URLClassLoader(new URL[0], own)) {
+      caller.setContextClassLoader(callers);
+      SingleFlight<String, ClassLoader> loaders = SingleFlight.create();
+      assertThat(loaders.submit("a", key -> Thread.currentThread().getContextClassLoader()).get())
+          .isSameAs(ClassLoader.getSystemClassLoader());
+    } finally {
+      caller.setContextClassLoader(own);
+    }
   }
 }

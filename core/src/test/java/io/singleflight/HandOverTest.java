@@ -103,10 +103,14 @@ class HandOverTest {
     SingleFlight<String, String> flights = next().build();
     CompletableFuture<String> stage = new CompletableFuture<>();
     CompletableFuture<String> only = flights.callAsync("a", key -> stage);
-    stage.whenComplete((value, failure) -> await().until(() -> gate.getCount() == 0));
+    CompletableFuture<Void> enough = new CompletableFuture<>();
+    CompletableFuture<Void> cleanup = stage.handle((value, failure) -> enough.join());
     FutureTask<String> behind = waiting(() -> flights.call("a", key -> "by the next"));
-    threads.execute(() -> only.cancel(true));
+    assertThat(only.cancel(true)).isTrue();
     assertThat(behind.get()).isEqualTo("by the next");
+    await().until(stage::isCancelled);
+    enough.complete(null);
+    await().until(cleanup::isDone);
   }
 
   @ParameterizedTest

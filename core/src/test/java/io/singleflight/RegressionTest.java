@@ -70,7 +70,8 @@ class RegressionTest {
             .freshness(Freshness.NEXT)
             .executor(Runnable::run)
             .build();
-    // The first flight waits for its turn behind a blocking one, so that it can have followers.
+    // The second flight waits behind this one, so that both of its callers are aboard when it
+    // begins.
     Future<Integer> first =
         threads.submit(() ->
             flights.call(
@@ -83,7 +84,6 @@ class RegressionTest {
     running.await();
     CountDownLatch secondBegun = new CountDownLatch(1);
     CountDownLatch secondMayEnd = new CountDownLatch(1);
-    AtomicReference<Thread> second = new AtomicReference<>();
     List<Future<Integer>> waiting =
         List.of(
             threads.submit(() -> flights.call("a", key -> lead(secondBegun, secondMayEnd))),
@@ -92,16 +92,9 @@ class RegressionTest {
     landing.countDown();
     first.get();
     secondBegun.await();
-    CompletableFuture<Void> submitted =
-        CompletableFuture.runAsync(
-            () -> {
-              second.set(Thread.currentThread());
-              flights.submit("a", this::untilGate);
-            },
-            threads);
-    submitted.get();
+    CompletableFuture.runAsync(() -> flights.submit("a", this::untilGate), threads).get();
     secondMayEnd.countDown();
-    // The landing thread is busy with the third work; the other caller of the second has its value.
+    // The third work, whose turn it is, waits at the gate; a caller of the second has its value.
     await().until(() -> waiting.stream().anyMatch(Future::isDone));
     assertThat(executions).hasValue(0);
   }
@@ -311,7 +304,6 @@ class RegressionTest {
     assertThat(future.get()).isEqualTo(1);
   }
 
-  /** The work of a follower would see what the leader's thread handed down. */
   @Test
   void land_onlyFutureOfAFollowerHasLeft_troublesTheExecutorNoMore() {
     Queue<Runnable> tasks = new ConcurrentLinkedQueue<>();
@@ -341,6 +333,7 @@ class RegressionTest {
     assertThat(third).isCompletedWithValue("own");
   }
 
+  /** The work of a follower would see what the leader's thread handed down. */
   @Test
   void handOff_inheritableThreadLocals_areNotHandedDown() throws Exception {
     InheritableThreadLocal<String> user = new InheritableThreadLocal<>();
@@ -764,6 +757,27 @@ class RegressionTest {
     assertThat(ahead).isCompletedWithValue(1);
     assertThatThrownBy(() -> behind.get(20, TimeUnit.SECONDS)).hasRootCauseMessage("no thread");
     assertThat(flights.inFlight()).isEmpty();
+  }
+
+  @Test
+  void executor_dropsAWorkAndNoThreadIsToBeHad_isTakenUpByTheCleaner() {
+    Queue<Runnable> tasks = new ConcurrentLinkedQueue<>();
+    SingleFlight<String, Integer> flights =
+        SingleFlight.<String, Integer>builder()
+            .executor(tasks::add)
+            .build(
+                System::nanoTime,
+                task -> {
+                  throw new RejectedExecutionException("no thread");
+                });
+    CompletableFuture<Integer> dropped = flights.submit("a", key -> 1);
+    tasks.clear();
+    await()
+        .until(() -> {
+          System.gc();
+          return dropped.isDone();
+        });
+    assertThatThrownBy(dropped::join).hasRootCauseMessage("the executor dropped the task");
   }
 
   @Test

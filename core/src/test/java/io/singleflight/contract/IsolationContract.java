@@ -575,7 +575,7 @@ public abstract class IsolationContract extends Contract {
     follower.failure();
     go.countDown();
     leader.join();
-    assertThat(stage).isCancelled();
+    await(stage::isCancelled);
     assertThat(flights.inFlight()).isEmpty();
   }
 

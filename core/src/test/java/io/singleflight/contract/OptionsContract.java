@@ -13,6 +13,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -23,9 +24,11 @@ import java.util.concurrent.SynchronousQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** The options, {@code currentKey} and {@code inFlight}. */
@@ -510,6 +513,42 @@ public abstract class OptionsContract extends Contract {
                 .get())
         .isInstanceOf(ExecutionException.class);
     assertThatThrownBy(outer::currentKey).isInstanceOf(IllegalStateException.class);
+  }
+
+  /** What is told of a work, and asked about it, is not inside it, though on its thread. */
+  @ParameterizedTest
+  @EnumSource(Kind.class)
+  void currentKey_onceTheWorkHasFailed_hasNoAnswer(Kind kind) throws Exception {
+    AtomicReference<SingleFlight<Object, Object>> asked = new AtomicReference<>();
+    List<String> without = new CopyOnWriteArrayList<>();
+    SingleFlight<Object, Object> flights =
+        instance(options ->
+            options
+                .handOffOn(failure -> {
+                  assertNoCurrentKey(asked.get());
+                  return without.add("predicate");
+                })
+                .listener(
+                    new FlightListener<>() {
+                      @Override
+                      public void ended(Object key, Ending ending, Duration duration, int callers) {
+                        assertNoCurrentKey(asked.get());
+                        without.add("listener");
+                      }
+                    }));
+    asked.set(flights);
+    Exception failure = new IllegalStateException("its own");
+    GatedWork work =
+        GatedWork.doing(() -> {
+          throw failure;
+        });
+    assertThat(start(kind, Threads.PLATFORM, flights, work).failure()).isSameAs(failure);
+    await(() -> without.size() == 2);
+    assertThat(without).containsExactly("predicate", "listener");
+  }
+
+  private static void assertNoCurrentKey(SingleFlight<Object, Object> flights) {
+    assertThatThrownBy(flights::currentKey).isInstanceOf(IllegalStateException.class);
   }
 
   @Test

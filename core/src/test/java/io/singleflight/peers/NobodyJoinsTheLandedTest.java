@@ -10,6 +10,9 @@ import java.util.Queue;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -146,23 +149,17 @@ class NobodyJoinsTheLandedTest extends PeerRegression {
   /** As above, where the old flight was abandoned and its work ends only later. */
   @Test
   void cancel_abandonedWorkEndsLater_leavesTheSuccessorInPlace() throws Exception {
-    CountDownLatch ended = new CountDownLatch(1);
-    CompletableFuture<Integer> abandoned =
-        flights.submit(
-            "a",
-            key -> {
-              try {
-                return stuck();
-              } finally {
-                ended.countDown();
-              }
-            });
+    ExecutorService executor = Executors.newSingleThreadExecutor();
+    SingleFlight<String, Integer> flights =
+        SingleFlight.<String, Integer>builder().executor(executor).build();
+    CompletableFuture<Integer> abandoned = flights.submit("a", key -> stuck());
     begun.await();
     abandoned.cancel(true);
     CompletableFuture<Integer> stage = new CompletableFuture<>();
     CompletableFuture<Integer> successor = flights.callAsync("a", key -> stage);
     gate.countDown();
-    ended.await();
+    executor.shutdown();
+    assertThat(executor.awaitTermination(20, TimeUnit.SECONDS)).isTrue();
     CompletableFuture<Integer> newcomer = flights.submit("a", key -> count());
     Call.awaitAboard(flights, 2);
     stage.complete(7);
