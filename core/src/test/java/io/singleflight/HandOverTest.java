@@ -103,14 +103,21 @@ class HandOverTest {
     SingleFlight<String, String> flights = next().build();
     CompletableFuture<String> stage = new CompletableFuture<>();
     CompletableFuture<String> only = flights.callAsync("a", key -> stage);
-    CompletableFuture<Void> enough = new CompletableFuture<>();
-    CompletableFuture<Void> cleanup = stage.handle((value, failure) -> enough.join());
+    CompletableFuture<String> cleanup =
+        stage.handle((value, failure) -> {
+          try {
+            return untilGate("cleaned up");
+          } catch (InterruptedException failed) {
+            throw new IllegalStateException(failed);
+          }
+        });
     FutureTask<String> behind = waiting(() -> flights.call("a", key -> "by the next"));
-    assertThat(only.cancel(true)).isTrue();
+    assertThat(threads.submit(() -> only.cancel(true)))
+        .succeedsWithin(Duration.ofSeconds(20))
+        .isEqualTo(true);
     assertThat(behind.get()).isEqualTo("by the next");
-    await().until(stage::isCancelled);
-    enough.complete(null);
-    await().until(cleanup::isDone);
+    gate.countDown();
+    assertThat(cleanup.get()).isEqualTo("cleaned up");
   }
 
   @ParameterizedTest
