@@ -103,7 +103,7 @@ final class Batch<K, V extends @Nullable Object, E extends Exception> {
   private void perform(List<Part> asked) {
     ask(asked);
     for (Part part : asked) {
-      flights.concludeHere(part.line, part.seat, performer, requireNonNull(part.outcome));
+      flights.concludeHere(part.line, part.seat, requireNonNull(part.outcome));
       part.concluded = true;
     }
   }

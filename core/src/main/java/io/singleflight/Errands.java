@@ -118,19 +118,15 @@ final class Errands {
     }
   }
 
-  /** Runs a task on a thread of the library's own; on this one only if there is none. */
-  void runAside(Runnable task) {
-    try {
-      standard.execute(task);
-    } catch (Throwable noThread) {
-      task.run();
-    }
-  }
-
   private void takeUpDropped(AtomicBoolean taken, Consumer<Throwable> orElse) {
     if (taken.compareAndSet(false, true)) {
-      runAside(
-          () -> orElse.accept(new RejectedExecutionException("the executor dropped the task")));
+      Runnable tell =
+          () -> orElse.accept(new RejectedExecutionException("the executor dropped the task"));
+      try {
+        standard.execute(tell);
+      } catch (Throwable noThread) {
+        tell.run();
+      }
     }
   }
 }

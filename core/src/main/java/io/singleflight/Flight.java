@@ -241,8 +241,17 @@ final class Flight<K, V extends @Nullable Object> {
     }
   }
 
+  /** Cancels what this flight, which is abandoned, still executes. */
+  void cancel() {
+    if (stage == null) {
+      interrupt();
+    } else {
+      cancel(stage);
+    }
+  }
+
   /* Threads may have an interrupt of their own: only the one that is dying waits for this monitor. */
-  synchronized void interrupt() {
+  private synchronized void interrupt() {
     Performer by = performer;
     if (by != null) {
       interruptedByLibrary = true;

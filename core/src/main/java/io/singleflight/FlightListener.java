@@ -7,8 +7,8 @@ import java.time.Duration;
  *
  * <p>Each callback runs on the thread that caused it, outside every lock, and delays what that
  * thread does next, the work of a leader included: callbacks should be short, and must not wait for
- * the flight that they are told of, nor for one whose work may wait for that: no deadlock is found
- * there (P7). What a callback throws is logged once per listener and changes nothing else.
+ * the flight that they are told of, nor for one whose work may wait for that: such a deadlock need
+ * not be found (P7). What a callback throws is logged once per listener and changes nothing else.
  *
  * <p>Callbacks of one flight may come from several threads at once, so an implementation must be
  * thread-safe, and in another order than things happened: a flight may be {@link #joined} before it

@@ -288,12 +288,12 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
       value = work.perform(performance.key);
     } catch (Throwable failure) {
       performer.end(performance);
-      concludeHere(line, seat, performer, Outcome.failure(failure));
+      concludeHere(line, seat, Outcome.failure(failure));
       throw failure;
     }
     performer.end(performance);
     if (seat != null || !landAlone(line, Ending.VALUE)) {
-      concludeHere(line, seat, performer, Outcome.value(value));
+      concludeHere(line, seat, Outcome.value(value));
     }
     return value;
   }
@@ -321,7 +321,7 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     Outcome<CompletionStage<? extends V>> begun =
         Outcome.of(() -> requireNonNull(work.apply(key), "the stage that the work returned"));
     performer.end(performance);
-    boolean leadersOwn = isLeadersOwn(performer, begun, Thread.currentThread().isInterrupted());
+    boolean leadersOwn = isLeadersOwn(begun, Thread.currentThread().isInterrupted());
     seat.flight.workEnded();
     try {
       CompletionStage<? extends V> stage = begun.get();
@@ -345,16 +345,15 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     }
     Performer performer = Performer.current();
     if (seat.line().resume(seat, performer)) {
-      boolean leadersOwn = isLeadersOwn(performer, outcome, false);
+      boolean leadersOwn = isLeadersOwn(outcome, false);
       seat.flight.workEnded();
       conclude(seat.line(), seat, outcome, leadersOwn);
     }
   }
 
   /** Concludes a flight on the thread that performed its work. */
-  void concludeHere(
-      Line<K, V> line, @Nullable Seat<K, V> seat, Performer performer, Outcome<V> outcome) {
-    boolean leadersOwn = isLeadersOwn(performer, outcome, Thread.currentThread().isInterrupted());
+  void concludeHere(Line<K, V> line, @Nullable Seat<K, V> seat, Outcome<V> outcome) {
+    boolean leadersOwn = isLeadersOwn(outcome, Thread.currentThread().isInterrupted());
     Flight<K, V> flight = seat == null ? line.head() : seat.flight;
     if (flight != null) {
       flight.workEnded();
@@ -363,16 +362,19 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
   }
 
   /** Whether the work of this thread ended in a failure of the leader's own. */
-  private boolean isLeadersOwn(Performer performer, Outcome<?> outcome, boolean interrupted) {
+  private boolean isLeadersOwn(Outcome<?> outcome, boolean interrupted) {
     if (outcome.failure() == null) {
       return false;
     }
     // Inside a performance: should the predicate call, it is known what waits for it.
+    Performer performer = Performer.current();
     Performance<@Nullable K> asking = new Performance<>(this, null);
     performer.begin(asking);
-    boolean leadersOwn = outcome.isLeadersOwn(interrupted, handOffOn);
-    performer.end(asking);
-    return leadersOwn;
+    try {
+      return outcome.isLeadersOwn(interrupted, handOffOn);
+    } finally {
+      performer.end(asking);
+    }
   }
 
   /**
@@ -451,23 +453,13 @@ final class LocalSingleFlight<K, V extends @Nullable Object> implements SingleFl
     }
     arrange(flight);
     if (staying == 0) {
-      cancel(flight);
+      flight.cancel();
     }
     listeners.tell(listener -> listener.left(line.key, departure));
     if (staying == 0) {
       ended(line, flight, Ending.ABANDONED, 0);
     }
     return true;
-  }
-
-  /** Cancels what a flight that is abandoned still executes; a stage's callbacks delay nobody. */
-  private void cancel(Flight<K, V> flight) {
-    CompletionStage<?> stage = flight.stage;
-    if (stage == null) {
-      flight.interrupt();
-    } else {
-      errands.runAside(() -> Flight.cancel(stage));
-    }
   }
 
   // Small things

@@ -184,8 +184,8 @@ public interface SingleFlight<K, V extends @Nullable Object> {
    * <p>The future is this caller's own, as with {@link #submit submit}. A {@code
    * CompletionException} around the stage's failure is removed. A stage that is null is a {@code
    * NullPointerException}. When the last caller has left, the stage is cancelled by {@code
-   * toCompletableFuture().cancel(true)}, as far as it can be, on a thread of the library's own:
-   * that caller need not wait for what depends on it.
+   * toCompletableFuture().cancel(true)}, as far as it can be: what depends on it without an
+   * executor of its own then runs on that caller's thread.
    *
    * <pre>{@code
    * CompletableFuture<Customer> customer =
@@ -229,7 +229,8 @@ public interface SingleFlight<K, V extends @Nullable Object> {
       throws E, InterruptedException;
 
   /**
-   * Returns the key whose work of this instance the calling thread is performing, the innermost.
+   * Returns the key whose work of this instance the calling thread is performing, the innermost;
+   * listeners and {@code handOffOn} are told of a work outside it.
    *
    * @return the key object of the caller whose work it is; the works of other instances do not hide
    *     it

@@ -575,7 +575,7 @@ public abstract class IsolationContract extends Contract {
     follower.failure();
     go.countDown();
     leader.join();
-    await(stage::isCancelled);
+    assertThat(stage).isCancelled();
     assertThat(flights.inFlight()).isEmpty();
   }
 

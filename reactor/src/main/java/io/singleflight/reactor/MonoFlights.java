@@ -60,8 +60,8 @@ public final class MonoFlights<K, V> {
    * one that subscribes to the work.
    *
    * <p>Nothing happens before a subscription, and each is a call of its own. One that is cancelled
-   * leaves, and disturbs nobody; when the last has gone, upstream is cancelled, on a thread of the
-   * {@code SingleFlight}'s own, and the next subscription subscribes to its own work.
+   * leaves, and disturbs nobody; when the last has gone, upstream is cancelled, and the next
+   * subscription subscribes to its own work.
    *
    * <p>The work is called, and subscribed to, on the thread of the leader's subscription and in the
    * leader's Reactor context. If the flight is handed off or had to wait in {@link

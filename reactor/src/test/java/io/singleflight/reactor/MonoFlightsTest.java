@@ -139,7 +139,7 @@ class MonoFlightsTest {
     assertThat(shared.inFlight()).singleElement().extracting(InFlight::callers).isEqualTo(2);
     subscribers.get(1).dispose();
     subscribers.get(2).dispose();
-    Awaitility.await().until(() -> cancellations.get() == 1);
+    assertThat(cancellations).hasValue(1);
   }
 
   @Test
@@ -182,8 +182,8 @@ class MonoFlightsTest {
     assertThat(cancellations).hasValue(0);
     assertThat(shared.inFlight()).singleElement().extracting(InFlight::callers).isEqualTo(1);
     follower.dispose();
+    assertThat(cancellations).hasValue(1);
     assertThat(shared.inFlight()).isEmpty();
-    Awaitility.await().until(() -> cancellations.get() == 1);
     assertThat(flights.call("a", key -> Mono.just("fresh")).block(PATIENCE)).isEqualTo("fresh");
     gate.tryEmitValue("nobody hears this");
     assertThat(values).hasValue(0);
