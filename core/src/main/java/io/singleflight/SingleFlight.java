@@ -229,8 +229,8 @@ public interface SingleFlight<K, V extends @Nullable Object> {
       throws E, InterruptedException;
 
   /**
-   * Returns the key whose work of this instance the calling thread is performing, the innermost;
-   * listeners and {@code handOffOn} are told of a work outside it.
+   * Returns the key whose work of this instance the calling thread is performing, the innermost.
+   * For listeners and {@code handOffOn}, the work that they are told of is over.
    *
    * @return the key object of the caller whose work it is; the works of other instances do not hide
    *     it

@@ -1,5 +1,6 @@
 package io.singleflight;
 
+import static io.singleflight.contract.Contract.callers;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
@@ -113,9 +114,7 @@ class ExamplesTest {
       thread.setDaemon(true);
       thread.start();
     }
-    await()
-        .until(
-            () -> customers.flights.inFlight().stream().mapToInt(InFlight::callers).sum() == 1000);
+    await().until(() -> callers(customers.flights) == 1000);
     database.open();
     for (FutureTask<Customer> caller : callers) {
       assertThat(caller.get()).isEqualTo(new Customer("ada", 1));

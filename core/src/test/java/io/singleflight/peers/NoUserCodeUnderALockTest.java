@@ -1,10 +1,10 @@
 package io.singleflight.peers;
 
+import static io.singleflight.contract.Contract.callers;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.singleflight.Freshness;
-import io.singleflight.InFlight;
 import io.singleflight.SingleFlight;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -223,7 +223,7 @@ class NoUserCodeUnderALockTest extends PeerRegression {
         calls.add(threads.submit(inThread(() -> flights.call("a", Call.A_DAY, key -> 1))));
         calls.add(threads.submit(inThread(() -> flights.callAll(Set.of("a"), keys -> Map.of()))));
       }
-      Call.soon().until(() -> flights.inFlight().stream().mapToInt(InFlight::callers).sum() == 25);
+      Call.soon().until(() -> callers(flights) == 25);
       stage.complete(1);
       leader.get();
       for (Future<Long> call : calls) {

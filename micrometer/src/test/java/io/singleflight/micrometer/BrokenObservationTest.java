@@ -1,5 +1,6 @@
 package io.singleflight.micrometer;
 
+import static io.singleflight.contract.Contract.callers;
 import static java.util.concurrent.TimeUnit.SECONDS;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.catchThrowable;
@@ -11,7 +12,6 @@ import io.micrometer.observation.GlobalObservationConvention;
 import io.micrometer.observation.Observation;
 import io.micrometer.observation.ObservationHandler;
 import io.micrometer.observation.ObservationRegistry;
-import io.singleflight.InFlight;
 import io.singleflight.SingleFlight;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -205,9 +205,7 @@ class BrokenObservationTest {
   }
 
   private static void awaitCallers(SingleFlight<?, ?> flights, int expected) {
-    Awaitility.await()
-        .pollDelay(Duration.ZERO)
-        .until(() -> flights.inFlight().stream().mapToInt(InFlight::callers).sum() == expected);
+    Awaitility.await().pollDelay(Duration.ZERO).until(() -> callers(flights) == expected);
   }
 
   /** What the thread does next is not observed as a part of the flight. */

@@ -1,5 +1,6 @@
 package io.singleflight.micrometer;
 
+import static io.singleflight.contract.Contract.callers;
 import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -15,7 +16,6 @@ import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
 import io.singleflight.FlightStats;
 import io.singleflight.Freshness;
-import io.singleflight.InFlight;
 import io.singleflight.SingleFlight;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -369,8 +369,7 @@ class FlightMetersTest {
       herd.add(threads.submit(() -> flights.call("a", this::hold)));
     }
     herd.add(threads.submit(() -> flights.call("b", this::hold)));
-    Awaitility.await()
-        .until(() -> flights.inFlight().stream().mapToInt(InFlight::callers).sum() == 11);
+    Awaitility.await().until(() -> callers(flights) == 11);
     assertThat(gauge("singleflight.inflight")).isEqualTo(2);
     assertThat(gauge("singleflight.waiting")).isEqualTo(9);
     gate.countDown();

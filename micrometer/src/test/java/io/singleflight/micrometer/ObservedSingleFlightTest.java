@@ -1,5 +1,6 @@
 package io.singleflight.micrometer;
 
+import static io.singleflight.contract.Contract.callers;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -21,7 +22,6 @@ import io.opentelemetry.sdk.trace.data.SpanData;
 import io.opentelemetry.sdk.trace.export.SimpleSpanProcessor;
 import io.singleflight.FlightListener;
 import io.singleflight.Freshness;
-import io.singleflight.InFlight;
 import io.singleflight.SingleFlight;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -531,7 +531,6 @@ class ObservedSingleFlightTest {
   }
 
   private static void awaitCallers(SingleFlight<?, ?> flights, int expected) {
-    Awaitility.await()
-        .until(() -> flights.inFlight().stream().mapToInt(InFlight::callers).sum() == expected);
+    Awaitility.await().until(() -> callers(flights) == expected);
   }
 }

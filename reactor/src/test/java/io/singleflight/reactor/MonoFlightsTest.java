@@ -1,5 +1,6 @@
 package io.singleflight.reactor;
 
+import static io.singleflight.contract.Contract.callers;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -533,9 +534,7 @@ class MonoFlightsTest {
   }
 
   private void awaitCallers(int expected) {
-    awaitThat(() ->
-        assertThat(shared.inFlight().stream().mapToInt(InFlight::callers).sum())
-            .isEqualTo(expected));
+    awaitThat(() -> assertThat(callers(shared)).isEqualTo(expected));
   }
 
   private static void awaitThat(org.awaitility.core.ThrowingRunnable assertion) {
