@@ -208,10 +208,12 @@ public abstract class IsolationContract extends Contract {
 
   // Arriving too late to start anything
 
+  /** The executor performs at once whatever it is given. */
   @ParameterizedTest
   @MethodSource(Case.BLOCKING_LEADERS)
   void blockingCall_arrivesInterrupted_startsNoWork(Case like) throws Exception {
-    SingleFlight<Object, Object> flights = instance(options -> options.freshness(like.freshness()));
+    SingleFlight<Object, Object> flights =
+        instance(options -> options.freshness(like.freshness()).executor(Runnable::run));
     GatedWork work = GatedWork.returning(1);
     CompletableFuture<Throwable> thrown = new CompletableFuture<>();
     CompletableFuture<Boolean> flag = new CompletableFuture<>();

@@ -19,6 +19,7 @@ import java.util.concurrent.CancellationException;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.FutureTask;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Consumer;
@@ -151,6 +152,23 @@ public abstract class ListenerContract extends Contract {
         "ended ABANDONED 0");
   }
 
+  /** Each flight ends once, though the work of an abandoned one ends too. */
+  @Test
+  void listener_abandonedWorkEndsLater_isToldOfNoOtherEnd() throws Exception {
+    ExecutorService executor = threads();
+    SingleFlight<Object, Object> flights =
+        instance(options -> options.listener(listener).executor(executor));
+    GatedWork work = stubborn();
+    Caller only = start(Kind.SUBMIT, Threads.PLATFORM, flights, work);
+    work.awaitBegun();
+    only.leave();
+    awaitTold("started", "left CANCELLED", "ended ABANDONED 0");
+    work.returns(1);
+    executor.shutdown();
+    assertThat(executor.awaitTermination(20, TimeUnit.SECONDS)).isTrue();
+    awaitTold("started", "left CANCELLED", "ended ABANDONED 0");
+  }
+
   @Test
   void listener_timeouts_areToldAsSuch() throws Exception {
     SingleFlight<Object, Object> flights = instance(options -> options.listener(listener));
@@ -159,8 +177,7 @@ public abstract class ListenerContract extends Contract {
     work.awaitBegun();
     Caller.start(Kind.TIMED_CALL, Threads.PLATFORM, flights, KEY, gated(), Duration.ofMillis(2))
         .failure();
-    assertThat(
-            flights.submit(KEY, key -> 1).orTimeout(2, java.util.concurrent.TimeUnit.MILLISECONDS))
+    assertThat(flights.submit(KEY, key -> 1).orTimeout(2, TimeUnit.MILLISECONDS))
         .failsWithin(PATIENCE);
     awaitTold("started", "joined 2", "left TIMED_OUT", "joined 2", "left TIMED_OUT");
     work.returns(1);

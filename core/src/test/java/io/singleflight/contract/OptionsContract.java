@@ -493,6 +493,14 @@ public abstract class OptionsContract extends Contract {
                 return 1;
               });
           assertThatThrownBy(inner::currentKey).isInstanceOf(IllegalStateException.class);
+          assertThatThrownBy(() ->
+                  outer.call(
+                      "e",
+                      e -> {
+                        throw new ArithmeticException();
+                      }))
+              .isInstanceOf(ArithmeticException.class);
+          assertThat(outer.currentKey()).isSameAs(mine);
           return 1;
         });
     assertThatThrownBy(outer::currentKey).isInstanceOf(IllegalStateException.class);
