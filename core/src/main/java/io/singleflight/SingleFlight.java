@@ -185,7 +185,8 @@ public interface SingleFlight<K, V extends @Nullable Object> {
    * CompletionException} around the stage's failure is removed. A stage that is null is a {@code
    * NullPointerException}. When the last caller has left, the stage is cancelled by {@code
    * toCompletableFuture().cancel(true)}, as far as it can be: what depends on it without an
-   * executor of its own then runs on that caller's thread.
+   * executor of its own then runs on that caller's thread. Of a future that others are given too,
+   * return a {@code copy()}.
    *
    * <pre>{@code
    * CompletableFuture<Customer> customer =
